@@ -1,0 +1,48 @@
+# make demo     train a small detector on drawn scenes and show it (about five minutes)
+# make test     all tests, at most twelve minutes on two cores
+# make lint     style, types, the rules of the house
+# make learn    the tests that train for minutes
+# make bench    speed against other libraries
+# make docs     write the generated pages of docs/ anew
+# make zoo      write the catalogue of names anew
+#
+# Each sets up what it needs in .venv; a second call starts at once. PYTHON=python3.12 chooses the interpreter.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test lint learn bench docs zoo
+VENV := .venv
+RUN := $(VENV)/bin/python
+# one torch thread a worker: two workers with two threads each are slower than two with one
+PYTEST := OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2
+
+help:
+	@sed -n '/^# \{0,1\}/!q; s/^# \{0,1\}//p' Makefile
+
+demo: $(VENV)/.core
+	$(RUN) -m baimu demo
+
+test: $(VENV)/.dev
+	$(PYTEST) -m "not slow"
+
+lint: $(VENV)/.dev
+	$(RUN) -m ruff check
+	$(RUN) -m ruff format --check
+	$(RUN) -m pyright
+	$(RUN) tools/house.py
+
+learn: $(VENV)/.dev
+	$(PYTEST) -m slow
+
+bench: $(VENV)/.dev
+	$(RUN) -m benchmarks
+
+docs: $(VENV)/.dev zoo
+	$(RUN) tools/docs.py
+
+zoo: $(VENV)/.core
+	$(RUN) -m baimu.zoo
+
+$(VENV)/.core $(VENV)/.dev: pyproject.toml constraints.txt tools/setup.sh
+	PYTHON="$(PYTHON)" bash tools/setup.sh $(VENV) $(subst .,,$(notdir $@))
+	touch $@

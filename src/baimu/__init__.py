@@ -1,0 +1,52 @@
+"""baimu: every method of computer vision in one readable library. Names load on first use; importing costs nothing."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "create_model": "baimu.zoo",
+    "list_models": "baimu.zoo",
+    "model_info": "baimu.zoo",
+    "models": "baimu.zoo",
+    "Recipe": "baimu.recipes",
+    "Detections": "baimu.results",
+    "Preprocess": "baimu.preprocess",
+    "train": "baimu.training.train",
+    "Run": "baimu.training.run",
+    "eval": "baimu.training.evaluate",
+    "demo": "baimu.training.demo",
+    "load": "baimu.training.checkpoint",
+    "predict": "baimu.inference.predictor",
+    "data": "baimu.datasets.summary",
+    "env": "baimu.environment",
+}
+
+__all__ = ["__version__", *_HOMES]
+
+if TYPE_CHECKING:
+    from baimu.datasets.summary import data
+    from baimu.environment import env
+    from baimu.inference.predictor import predict
+    from baimu.preprocess import Preprocess
+    from baimu.recipes import Recipe
+    from baimu.results import Detections
+    from baimu.training.checkpoint import load
+    from baimu.training.demo import demo
+    from baimu.training.evaluate import eval
+    from baimu.training.run import Run
+    from baimu.training.train import train
+    from baimu.zoo import create_model, list_models, model_info, models
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'baimu' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

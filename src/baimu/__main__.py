@@ -1,0 +1,5 @@
+"""``python -m baimu`` is ``baimu``."""
+
+from baimu.cli.main import run
+
+run()

@@ -1,0 +1,69 @@
+"""``baimu``: one verb a file. Each verb parses, calls the function of the same name in :mod:`baimu`, and prints."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from typer.core import TyperGroup
+
+from baimu import __version__
+from baimu.cli import data, demo, env, eval, models, predict, train
+from baimu.errors import BaimuError
+
+
+class Verbs(TyperGroup):
+    """The verbs. What is wrong with the user's input ends in one message and exit code 2, not in a traceback."""
+
+    def invoke(self, ctx: typer.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except BaimuError as error:
+            if ctx.params["debug"]:
+                raise
+            typer.secho(f"baimu: {error}", fg=typer.colors.RED, err=True)
+            raise typer.Exit(2) from None
+
+
+app = typer.Typer(cls=Verbs, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"baimu {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", envvar="BAIMU_DEBUG", help="Show the traceback of an error.")
+    ] = False,
+) -> None:
+    """Computer vision on your own data: train, evaluate and use a detector.
+
+    First steps: baimu demo
+
+    Then: baimu train fcos_r50_fpn --data FOLDER
+    """
+
+
+app.command("demo")(demo.demo)
+app.command("train")(train.train)
+app.command("eval")(eval.eval)
+app.command("predict")(predict.predict)
+app.command("models")(models.models)
+app.command("data")(data.data)
+app.command("env")(env.env)
+
+
+def run() -> None:
+    """The console script."""
+    app(prog_name="baimu")
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,29 @@
+"""Recipe fields on the command line: ``epochs=12 lr=0.01 milestones=0.6,0.9``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from baimu.errors import BaimuError
+
+
+def parse_settings(words: Sequence[str]) -> dict[str, Any]:
+    """``key=value`` words as a dict. Values are YAML (``12``, ``1e-3``, ``true``, ``null``); a comma makes a list.
+
+    Raises :class:`~baimu.errors.BaimuError` for a word without ``=``, a key given twice, and a value that is not YAML.
+    """
+    import yaml
+
+    settings: dict[str, Any] = {}
+    for word in words:
+        key, equals, text = word.partition("=")
+        if not (equals and key.isidentifier()):
+            raise BaimuError(f"{word!r} is not a setting; write key=value, for example epochs=12")
+        if key in settings:
+            raise BaimuError(f"{key} is given twice: {key}={settings[key]} and {word}")
+        try:
+            settings[key] = yaml.safe_load(f"[{text}]" if "," in text and text[0] not in "[{\"'" else text)
+        except yaml.YAMLError:
+            raise BaimuError(f"{word!r}: the value is neither a number, a word nor a list such as 0.6,0.9") from None
+    return settings

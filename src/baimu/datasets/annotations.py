@@ -1,0 +1,227 @@
+"""A detection data set of image files, held in flat arrays, and the checks that every format's annotations pass."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from baimu.datasets.flat import ProblemLog, Problems, Texts, ranges
+from baimu.datasets.images import decode_image
+from baimu.datasets.outlines import Outlines
+from baimu.datasets.source import Objects
+from baimu.errors import DataError
+
+
+@dataclass(frozen=True, eq=False)
+class Columns:
+    """T objects, one array a field; see :class:`~baimu.datasets.source.Objects`."""
+
+    boxes: np.ndarray  # (T, 4) float, xyxy source pixels
+    labels: np.ndarray  # (T,) int64
+    crowd: np.ndarray  # (T,) bool
+    areas: np.ndarray  # (T,) float, NaN where the annotation has none
+    ids: np.ndarray  # (T,) int64
+    outlines: Outlines | None = None
+
+    def take(self, indices: np.ndarray) -> Columns:
+        outlines = None if self.outlines is None else self.outlines.take(indices)
+        arrays = (self.boxes, self.labels, self.crowd, self.areas, self.ids)
+        return Columns(*(array[indices] for array in arrays), outlines)
+
+    def joined(self, other: Columns) -> Columns:
+        outlines = None
+        if self.outlines is not None and other.outlines is not None:
+            outlines = self.outlines.joined(other.outlines)
+        mine = (self.boxes, self.labels, self.crowd, self.areas, self.ids)
+        theirs = (other.boxes, other.labels, other.crowd, other.areas, other.ids)
+        return Columns(*map(np.concatenate, zip(mine, theirs, strict=True)), outlines)
+
+
+@dataclass(frozen=True, eq=False)
+class FileSource:
+    """N images in files below ``root``: the :class:`~baimu.datasets.source.DetectionSource` that every reader returns.
+
+    Everything that grows with the data is a numpy array; subsets share the object arrays.
+    """
+
+    root: str
+    classes: tuple[str, ...]
+    category_ids: tuple[int, ...]
+    files: Texts  # relative to root, with forward slashes
+    image_ids: np.ndarray | Texts
+    sizes: np.ndarray  # (N, 2) int32 height, width
+    spans: np.ndarray  # (N, 2) int64: the image's first object, and their count
+    columns: Columns
+    problems: Problems
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __repr__(self) -> str:
+        counts = f"{len(self)} images, {int(self.spans[:, 1].sum())} objects, {len(self.classes)} classes"
+        return f"FileSource({self.root!r}: {counts}, {len(self.problems)} problems)"
+
+    def name(self, index: int) -> str:
+        """Path of the image file."""
+        return os.path.join(self.root, self.files[index])
+
+    def image_id(self, index: int) -> int | str:
+        value = self.image_ids[index]
+        return value if isinstance(value, str) else int(value)
+
+    def size(self, index: int) -> tuple[int, int]:
+        height, width = self.sizes[index].tolist()
+        return height, width
+
+    def image(self, index: int, *, at_least: int | None = None) -> np.ndarray:
+        """RGB uint8 (H, W, 3); ``at_least`` as for :func:`~baimu.datasets.images.decode_image`."""
+        return decode_image(self.name(index), at_least=at_least, annotated_size=self.size(index))
+
+    def objects(self, index: int) -> Objects:
+        """The image's objects; masks where the data set was opened with them (an object without outline: its box)."""
+        first, count = self.spans[index].tolist()
+        part, columns = slice(first, first + count), self.columns
+        masks = None
+        if columns.outlines is not None:
+            masks = np.zeros((count, *self.size(index)), bool)
+            for mask, i in zip(masks, range(first, first + count), strict=True):
+                drawn = columns.outlines.mask(i, self.size(index))
+                if drawn is None:
+                    x1, y1, x2, y2 = np.round(columns.boxes[i]).astype(int)
+                    mask[y1:y2, x1:x2] = True
+                else:
+                    mask[:] = drawn
+        arrays = (columns.boxes, columns.labels, columns.crowd, columns.areas, columns.ids)
+        return Objects(*(array[part] for array in arrays), masks)
+
+    def all_objects(self) -> Columns:
+        """The objects of all images, in the order of the images."""
+        return self.columns.take(ranges(self.spans[:, 0], self.spans[:, 1]))
+
+    def select(self, indices: Sequence[int] | np.ndarray) -> FileSource:
+        """The subset of these images, in this order; their problems, and those of no image, go along."""
+        chosen = np.asarray(indices, np.int64).reshape(-1)
+        ids = self.image_ids.take(chosen)
+        files, problems = self.files.take(chosen), self.problems.for_images(chosen, len(self))
+        return replace(
+            self, files=files, image_ids=ids, sizes=self.sizes[chosen], spans=self.spans[chosen], problems=problems
+        )
+
+    def with_classes(self, classes: Sequence[str], category_ids: Sequence[int]) -> FileSource:
+        """The same data set with the labels of another, matched by class name; raises DataError for a foreign class."""
+        classes = tuple(classes)
+        foreign = [name for name in self.classes if name not in classes]
+        if foreign:
+            raise DataError(
+                f"{self.root}: has classes {foreign} that the training data ({list(classes)}) lack; "
+                "give both the same class names"
+            )
+        if classes == self.classes:
+            return self
+        labels = np.array([classes.index(name) for name in self.classes], np.int64)[self.columns.labels]
+        columns = replace(self.columns, labels=labels)
+        return replace(self, classes=classes, category_ids=tuple(category_ids), columns=columns)
+
+    def joined(self, other: FileSource) -> FileSource:
+        """The images of both, ``other``'s after these; class names must agree."""
+        other = other.with_classes(self.classes, self.category_ids)
+        root = os.path.commonpath([self.root, other.root])
+        files = [os.path.relpath(s.name(i), root) for s in (self, other) for i in range(len(s))]
+        if isinstance(self.image_ids, Texts) or isinstance(other.image_ids, Texts):
+            ids: np.ndarray | Texts = Texts.of(str(s.image_id(i)) for s in (self, other) for i in range(len(s)))
+        else:
+            ids = np.concatenate([self.image_ids, other.image_ids])
+        shift = np.array([len(self.columns.boxes), 0])
+        return replace(
+            self,
+            root=root,
+            files=Texts.of(files),
+            image_ids=ids,
+            sizes=np.concatenate([self.sizes, other.sizes]),
+            spans=np.concatenate([self.spans, other.spans + shift]),
+            columns=self.columns.joined(other.columns),
+            problems=self.problems.joined(other.problems, len(self)),
+        )
+
+
+def leaves_root(name: str) -> bool:
+    """Whether a file name written in an annotation would leave the folder it is meant for."""
+    parts = name.replace("\\", "/").split("/")
+    return not name or ".." in parts or parts[0] == "" or ":" in parts[0] or "\0" in name
+
+
+def assemble(
+    *,
+    root: str | os.PathLike[str],
+    classes: Sequence[str],
+    category_ids: Sequence[int],
+    files: Sequence[str],
+    image_ids: Sequence[Any],
+    sizes: np.ndarray,
+    images: np.ndarray,
+    columns: Columns,
+    record: Callable[[int], tuple[str, str]],
+    log: ProblemLog,
+) -> FileSource:
+    """Check T annotations of N images all at once, leave the bad ones out, and sort the rest by image.
+
+    ``images`` (T,) is the image of each, ``record(t)`` names its file and record in messages. A box with a number
+    that is not finite, without area, or outside its image is skipped; one partly outside is clipped (reported when by
+    more than half a pixel, which is more than rounding).
+    """
+    if not classes:
+        raise DataError(f"{root}: no object class is defined; a detector needs at least one")
+    if not len(files):
+        raise DataError(f"{root}: no image is left to use{_first(log)}")
+    boxes = columns.boxes.astype(np.float64).reshape(-1, 4)
+    limits = np.tile(sizes[images][:, ::-1].astype(np.float32).reshape(-1, 2), 2)
+    finite = np.isfinite(boxes).all(1)
+    boxes = np.where(finite[:, None], boxes.clip(-1e9, 1e9), 0).astype(np.float32)
+    positive = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
+    clipped = boxes.clip(0, limits)
+    inside = (clipped[:, 2] > clipped[:, 0]) & (clipped[:, 3] > clipped[:, 1])
+    cut = np.abs(clipped - boxes).max(1, initial=0) > 0.5
+    faults = (
+        (~finite, "is not made of finite numbers", "annotation skipped"),
+        (finite & ~positive, "has no area", "annotation skipped"),
+        (finite & positive & ~inside, "lies outside the image", "annotation skipped"),
+        (finite & positive & inside & cut, "lies partly outside the image", "box clipped to the image"),
+    )
+    for rows, what, action in faults:
+        for t in np.flatnonzero(rows).tolist():
+            x1, y1, x2, y2 = columns.boxes[t].tolist()
+            height, width = sizes[images[t]].tolist()
+            text = f"box ({x1:g}, {y1:g}) to ({x2:g}, {y2:g}) {what} of {width}x{height}"
+            log.add(*record(t), text, action, image=int(images[t]))
+    keep = np.flatnonzero(finite & positive & inside)
+    keep = keep[np.argsort(images[keep], kind="stable")]
+    box_areas = (clipped[:, 2] - clipped[:, 0]) * (clipped[:, 3] - clipped[:, 1])
+    areas = np.where(columns.areas > 0, columns.areas, box_areas)
+    checked = replace(columns, boxes=clipped, areas=areas.astype(np.float32)).take(keep)
+    counts = np.bincount(images[keep], minlength=len(files))
+    return FileSource(
+        root=os.fspath(root),
+        classes=tuple(classes),
+        category_ids=tuple(category_ids),
+        files=Texts.of(files),
+        image_ids=_image_ids(image_ids),
+        sizes=np.asarray(sizes, np.int32).reshape(-1, 2),
+        spans=np.stack([np.cumsum(counts) - counts, counts], axis=1).astype(np.int64),
+        columns=checked,
+        problems=log.problems(),
+    )
+
+
+def _image_ids(ids: Sequence[Any]) -> np.ndarray | Texts:
+    if all(type(i) is int and abs(i) < 2**63 for i in ids):
+        return np.array(ids, np.int64)
+    return Texts.of(map(str, ids))
+
+
+def _first(log: ProblemLog) -> str:
+    problems = log.problems()
+    return "".join(f"\n  {problem}" for problem in problems[:5]) + ("\n  …" if len(problems) > 5 else "")

@@ -1,0 +1,44 @@
+"""The errors a user can meet. Each message names the file or argument, the record, and the mend."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class BaimuError(Exception):
+    """Anything that is wrong with what the user gave or with the place it is written to."""
+
+
+class DataError(BaimuError):
+    """A data set, an image or an annotation cannot be used."""
+
+
+class ImageError(DataError):
+    """One image cannot be decoded into right pixels; the message starts with its path."""
+
+
+class CheckpointError(BaimuError):
+    """A checkpoint is damaged, or belongs to another model or another class count."""
+
+
+class UnknownNameError(BaimuError, KeyError):
+    """A model, recipe field, class or option that does not exist; the message offers the nearest ones."""
+
+    def __str__(self) -> str:  # KeyError would print the repr of its argument
+        return str(self.args[0])
+
+
+class TrainingError(BaimuError):
+    """Training cannot go on: a loss that is not finite, an unwritable run folder, a full disk."""
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:
+    """An :class:`UnknownNameError` that offers the (at most three) nearest of the ``known`` names."""
+    known = sorted(known)
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    if near:
+        hint = f"Did you mean {' or '.join(near)}?"
+    else:
+        hint = f"Known: {', '.join(known[:12])}{', …' if len(known) > 12 else ''}."
+    return UnknownNameError(f"unknown {kind} {name!r}. {hint}")

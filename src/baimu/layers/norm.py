@@ -1,0 +1,70 @@
+"""Normalisation layers as ``norm=`` factories: a callable from a channel count to a module."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+Norm = Callable[[int], nn.Module]
+
+
+class FrozenBatchNorm2d(nn.Module):
+    """Batch norm whose statistics never change, in training neither; ``affine=True`` still learns scale and shift.
+
+    The state dict has the names of ``nn.BatchNorm2d``, so that either loads the other's.
+    """
+
+    def __init__(self, channels: int, *, affine: bool = False, eps: float = 1e-5) -> None:
+        super().__init__()
+        self.eps = eps
+        self.weight = nn.Parameter(torch.ones(channels), requires_grad=affine)
+        self.bias = nn.Parameter(torch.zeros(channels), requires_grad=affine)
+        self.register_buffer("running_mean", torch.zeros(channels))
+        self.register_buffer("running_var", torch.ones(channels))
+        self.register_buffer("num_batches_tracked", torch.tensor(0))
+
+    def affine(self) -> tuple[Tensor, Tensor]:
+        """Scale and shift (C,) that the layer amounts to."""
+        scale = self.weight * (self.running_var + self.eps).rsqrt()
+        return scale, self.bias - self.running_mean * scale
+
+    def forward(self, x: Tensor) -> Tensor:
+        scale, shift = self.affine()
+        return x * scale[:, None, None].to(x.dtype) + shift[:, None, None].to(x.dtype)
+
+
+def batch_norm(channels: int) -> nn.Module:
+    """Trainable batch norm: for training from scratch with enough images a device."""
+    return nn.BatchNorm2d(channels)
+
+
+def frozen_batch_norm(channels: int) -> nn.Module:
+    """Nothing learned: the detection default on ImageNet weights, whatever the batch size."""
+    return FrozenBatchNorm2d(channels)
+
+
+def affine_batch_norm(channels: int) -> nn.Module:
+    """Statistics frozen, scale and shift learned (mmdetection's ``norm_eval``)."""
+    return FrozenBatchNorm2d(channels, affine=True)
+
+
+def sync_batch_norm(channels: int) -> nn.Module:
+    """Batch norm over the images of all processes."""
+    return nn.SyncBatchNorm(channels)
+
+
+def group_norm(channels: int) -> nn.Module:
+    """Group norm of 32 groups (1803.08494): no batch statistics at all."""
+    return nn.GroupNorm(32, channels)
+
+
+def conv_norm(conv: nn.Conv2d, norm: nn.Module, x: Tensor) -> Tensor:
+    """``norm(conv(x))``. Frozen statistics are folded into the weights first: one pass over the map, not three."""
+    if isinstance(norm, FrozenBatchNorm2d):
+        scale, shift = norm.affine()
+        weight = conv.weight * scale[:, None, None, None]
+        return F.conv2d(x, weight, shift, conv.stride, conv.padding, conv.dilation, conv.groups)
+    return norm(conv(x))

@@ -1,0 +1,86 @@
+"""Non-maximum suppression. Dims: B images, N candidates, D detections kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+import torchvision
+from jaxtyping import Float, Int
+from torch import Tensor
+
+Nms = Callable[[Tensor, Tensor, Tensor, float, int], "Detected"]
+"""boxes (B, N, 4), scores (B, N), labels (B, N), IoU threshold, D → :class:`Detected`."""
+
+_ONE_CALL = 1000
+"""Up to this many boxes on a CPU one quadratic call beats one call a group (measured: 1.3 ms at 1000 boxes)."""
+
+
+class Detected(NamedTuple):
+    """Final detections of a batch, best first, padded to D: boxes 0, score 0 and label −1 beyond ``counts``."""
+
+    boxes: Float[Tensor, "b d 4"]
+    scores: Float[Tensor, "b d"]
+    labels: Int[Tensor, "b d"]
+    counts: Int[Tensor, " b"]
+
+
+def grouped_nms(
+    boxes: Float[Tensor, "n 4"], scores: Float[Tensor, " n"], groups: Int[Tensor, " n"], iou_threshold: float
+) -> Int[Tensor, " k"]:
+    """Indices of the boxes that survive greedy NMS within their group, in no particular order.
+
+    A box goes when its IoU with a better one of the same group is > ``iou_threshold``; of equal scores the earlier
+    box is the better. Groups are parted by an offset in float64, where it costs no bit of any IoU.
+    """
+    if boxes.is_cuda or boxes.shape[0] <= _ONE_CALL:
+        boxes = boxes.double()
+        span = boxes.max() - boxes.min() + 1 if boxes.shape[0] else 1.0
+        return torchvision.ops.nms(boxes + (groups * span)[:, None], scores.double(), iou_threshold)
+    # The quadratic kernel over all groups at once would cost far more than these few calls.
+    order = torch.argsort(groups, stable=True)
+    sizes = torch.unique_consecutive(groups[order], return_counts=True)[1].tolist()
+    kept = [
+        part[torchvision.ops.nms(boxes[part], scores[part], iou_threshold)]
+        for part in order.split(sizes)
+    ]
+    return torch.cat(kept)
+
+
+def keep_best(
+    boxes: Float[Tensor, "b n 4"],
+    scores: Float[Tensor, "b n"],
+    groups: Int[Tensor, "b n"],
+    iou_threshold: float,
+) -> Float[Tensor, "b n"]:
+    """The scores with those of suppressed candidates set to 0. Candidates of score <= 0 do not take part."""
+    image, position = (scores > 0).nonzero(as_tuple=True)
+    group = groups[image, position]
+    group = group + image * (group.max() + 1 if group.numel() else 1)
+    kept = grouped_nms(boxes[image, position], scores[image, position], group, iou_threshold)
+    image, position = image[kept], position[kept]
+    survivors = torch.zeros_like(scores)
+    survivors[image, position] = scores[image, position]
+    return survivors
+
+
+def multiclass_nms(
+    boxes: Float[Tensor, "b n 4"],
+    scores: Float[Tensor, "b n"],
+    labels: Int[Tensor, "b n"],
+    iou_threshold: float,
+    max_detections: int,
+) -> Detected:
+    """Greedy NMS within each class of each image; the best ``max_detections`` an image remain, padded."""
+    survivors = keep_best(boxes, scores, labels, iou_threshold)
+    scores, best = survivors.topk(min(max_detections, survivors.shape[1]))
+    valid = scores > 0
+    boxes = boxes.gather(1, best[..., None].expand(-1, -1, 4)) * valid[..., None]
+    labels = labels.gather(1, best).masked_fill(~valid, -1)
+    short = max_detections - scores.shape[1]
+    if short > 0:
+        boxes, scores = F.pad(boxes, (0, 0, 0, short)), F.pad(scores, (0, short))
+        labels = F.pad(labels, (0, short), value=-1)
+    return Detected(boxes, scores, labels, valid.sum(1))

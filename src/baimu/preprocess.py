@@ -1,0 +1,116 @@
+"""How an image becomes network input, and the way back. Belongs to the weights and travels with them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from baimu.errors import unknown
+
+Resize = Literal["shortest", "letterbox", "stretch", "none"]
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Where one source image lies in the network's input: ``x_input = x_source * scale_x + left`` (pixels)."""
+
+    source_size: tuple[int, int]  # height, width of the image as the user sees it
+    size: tuple[int, int]  # height, width of its picture inside the input, padding not counted
+    scale_x: float
+    scale_y: float
+    left: int = 0
+    top: int = 0
+
+    def to_source(self, boxes: np.ndarray) -> np.ndarray:
+        """Input boxes (n, 4) xyxy in source pixels, clipped to the source image."""
+        height, width = self.source_size
+        scale = np.array([self.scale_x, self.scale_y] * 2, np.float32)
+        offset = np.array([self.left, self.top] * 2, np.float32)
+        return ((boxes - offset) / scale).clip(0, np.array([width, height] * 2, np.float32)).astype(np.float32)
+
+    def from_source(self, boxes: np.ndarray) -> np.ndarray:
+        """Source boxes (n, 4) xyxy in input pixels."""
+        scale = np.array([self.scale_x, self.scale_y] * 2, np.float32)
+        offset = np.array([self.left, self.top] * 2, np.float32)
+        return (boxes * scale + offset).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Preprocess:
+    """Resize, padding, channel order and normalisation that a set of weights was trained with.
+
+    ``resize``: ``shortest`` scales the shorter side to ``size`` unless the longer would pass ``max_size``;
+    ``letterbox`` fits the image into a ``size`` x ``size`` square and pads it at the right and bottom;
+    ``stretch`` gives up the aspect ratio; ``none`` leaves the pixels alone. Every batch is then padded at the
+    right and bottom to a multiple of ``pad_to``; padding is zero *after* normalisation. ``mean`` and ``std`` are
+    in 0…255 units, in the order of ``channel_order``.
+    """
+
+    mean: tuple[float, float, float] = (123.675, 116.28, 103.53)
+    std: tuple[float, float, float] = (58.395, 57.12, 57.375)
+    channel_order: Literal["rgb", "bgr"] = "rgb"
+    resize: Resize = "shortest"
+    size: int = 800
+    max_size: int = 1333
+    pad_to: int = 32
+
+    def frame(self, height: int, width: int) -> Frame:
+        """Where an image of ``height`` x ``width`` lies in the input; its resized size is ``Frame.size``."""
+        if self.resize == "none":
+            return Frame((height, width), (height, width), 1.0, 1.0)
+        if self.resize == "stretch":
+            return Frame((height, width), (self.size, self.size), self.size / width, self.size / height)
+        if self.resize == "letterbox":
+            scale = self.size / max(height, width)
+        else:
+            scale = min(self.size / min(height, width), self.max_size / max(height, width))
+        new_height, new_width = (max(1, math.floor(side * scale + 0.5)) for side in (height, width))
+        return Frame((height, width), (new_height, new_width), new_width / width, new_height / height)
+
+    def batch_size_of(self, frames: list[Frame]) -> tuple[int, int]:
+        """Height and width of the padded batch that holds all ``frames``."""
+        if self.resize == "letterbox":
+            sides = [self.size, self.size]
+        else:
+            sides = [max(f.size[0] + f.top for f in frames), max(f.size[1] + f.left for f in frames)]
+        height, width = (-(-side // self.pad_to) * self.pad_to for side in sides)
+        return height, width
+
+    def normalize(self, images: Tensor, sizes: Int[Tensor, "b 2"] | None = None) -> Float[Tensor, "b 3 h w"]:
+        """uint8 or float RGB images (B, 3, H, W) in 0…255 → network input; outside ``sizes`` exactly zero."""
+        images = images.to(torch.float32)
+        if self.channel_order == "bgr":
+            images = images.flip(1)
+        mean = images.new_tensor(self.mean)[:, None, None]
+        scale = 1.0 / images.new_tensor(self.std)[:, None, None]
+        images = (images - mean).mul_(scale)
+        if sizes is not None:
+            rows = torch.arange(images.shape[2], device=images.device)[None, :, None] < sizes[:, 0, None, None]
+            columns = torch.arange(images.shape[3], device=images.device)[None, None, :] < sizes[:, 1, None, None]
+            images.mul_((rows & columns)[:, None])
+        return images
+
+    def replace(self, **changes: Any) -> Preprocess:
+        return replace(self, **changes)
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Preprocess:
+        """Inverse of :meth:`to_dict`; an unknown key raises :class:`~baimu.errors.UnknownNameError`."""
+        known = {f.name for f in fields(cls)}
+        for key in values:
+            if key not in known:
+                raise unknown("preprocessing field", key, known)
+        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+
+
+imagenet = Preprocess()
+"""RGB, ImageNet mean and deviation, shorter side 800, longer at most 1333: the detection default."""

@@ -1,0 +1,140 @@
+"""What comes out: one validated dataclass a task, at the edge of the library only, in the source's own pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from baimu.errors import unknown
+
+if TYPE_CHECKING:
+    import pandas
+    import PIL.Image
+    import supervision
+
+
+@dataclass(frozen=True, eq=False)
+class Detections:
+    """The objects found in one image, best score first.
+
+    ``boxes`` (N, 4) float32 xyxy in pixels of the source image, ``scores`` (N,) float32 in 0…1, ``labels`` (N,)
+    int64 in 0…K−1 into ``names``; ``size`` is the source's (height, width). ``masks`` (N, H, W) bool where the
+    method makes them. ``image`` is the RGB uint8 source, kept so that :meth:`draw` needs nothing else.
+    Raises ``ValueError`` when shapes, finiteness or labels do not fit.
+    """
+
+    boxes: np.ndarray
+    scores: np.ndarray
+    labels: np.ndarray
+    names: tuple[str, ...]
+    size: tuple[int, int]
+    source: str = ""
+    masks: np.ndarray | None = None
+    image: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        count = len(self.boxes)
+        if self.boxes.shape != (count, 4) or self.scores.shape != (count,) or self.labels.shape != (count,):
+            shapes = f"{self.boxes.shape}, {self.scores.shape}, {self.labels.shape}"
+            raise ValueError(f"boxes, scores, labels must be (N, 4), (N,), (N,); got {shapes}")
+        if not (np.isfinite(self.boxes).all() and np.isfinite(self.scores).all()):
+            raise ValueError(f"boxes and scores must be finite (source {self.source!r})")
+        if count and (self.labels.min() < 0 or self.labels.max() >= len(self.names)):
+            raise ValueError(f"labels must lie in 0…{len(self.names) - 1}, the class names given")
+        if self.masks is not None and self.masks.shape != (count, *self.size):
+            raise ValueError(f"masks must be {(count, *self.size)}, got {self.masks.shape}")
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+    def __getitem__(self, keep: Any) -> Detections:
+        """The detections chosen by an index, a slice, an index array or a bool mask."""
+        if isinstance(keep, int | np.integer):
+            keep = [int(keep)]
+        keep = np.arange(len(self))[keep]
+        masks = None if self.masks is None else self.masks[keep]
+        return replace(
+            self, boxes=self.boxes[keep], scores=self.scores[keep], labels=self.labels[keep], masks=masks
+        )
+
+    def __iter__(self) -> Iterator[Detections]:
+        return (self[i] for i in range(len(self)))
+
+    def filter(self, *, min_score: float = 0.0, classes: Sequence[str] | None = None, min_area: float = 0.0) -> Detections:
+        """Those of at least ``min_score`` and ``min_area`` (square pixels) and, if given, of the named classes."""
+        for name in classes or ():
+            if name not in self.names:
+                raise unknown("class", name, self.names)
+        keep = (self.scores >= min_score) & (self.areas >= min_area)
+        if classes is not None:
+            keep &= np.isin(self.labels, [self.names.index(name) for name in classes])
+        return self[keep]
+
+    @property
+    def areas(self) -> np.ndarray:
+        """(N,) box areas in square pixels."""
+        return (self.boxes[:, 2] - self.boxes[:, 0]) * (self.boxes[:, 3] - self.boxes[:, 1])
+
+    @property
+    def class_names(self) -> list[str]:
+        """The name of each detection's class."""
+        return [self.names[label] for label in self.labels]
+
+    def draw(self, image: np.ndarray | PIL.Image.Image | None = None, **options: Any) -> PIL.Image.Image:
+        """The image with boxes, names and scores drawn on it; ``options`` as for :func:`baimu.draw.boxes.draw_detections`."""
+        from baimu.draw.boxes import draw_detections
+
+        picture = self.image if image is None else image
+        if picture is None:
+            raise ValueError("these detections hold no image; pass it: detections.draw(image)")
+        return draw_detections(picture, self, **options)
+
+    def save(self, path: str | Path, **options: Any) -> Path:
+        """Draw and write the picture to ``path``; the format follows its suffix."""
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.draw(**options).save(path)
+        return path
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers and strings, ready for JSON."""
+        objects = [
+            {"box": box.tolist(), "score": float(score), "label": int(label), "name": self.names[label]}
+            for box, score, label in zip(self.boxes, self.scores, self.labels, strict=True)
+        ]
+        return {"source": self.source, "height": self.size[0], "width": self.size[1], "objects": objects}
+
+    def to_coco(self, image_id: int | str = 0, category_ids: Sequence[int] | None = None) -> list[dict[str, Any]]:
+        """COCO results: xywh boxes; ``category_ids`` maps our labels to the data set's own ids (default: label + 1)."""
+        ids = range(1, len(self.names) + 1) if category_ids is None else category_ids
+        xywh = self.boxes.astype(np.float64)  # float32 differences would round what the metric does not
+        xywh[:, 2:] -= xywh[:, :2]
+        return [
+            {"image_id": image_id, "category_id": int(ids[label]), "bbox": box.tolist(), "score": float(score)}
+            for box, score, label in zip(xywh, self.scores, self.labels, strict=True)
+        ]
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """One row a detection (needs pandas)."""
+        import pandas
+
+        columns = {c: self.boxes[:, i] for i, c in enumerate(("x1", "y1", "x2", "y2"))}
+        return pandas.DataFrame(
+            {**columns, "score": self.scores, "label": self.labels, "name": self.class_names, "source": self.source}
+        )
+
+    def to_supervision(self) -> supervision.Detections:
+        """The same detections as ``supervision.Detections`` (needs supervision)."""
+        import supervision
+
+        return supervision.Detections(
+            xyxy=self.boxes,
+            confidence=self.scores,
+            class_id=self.labels,
+            mask=self.masks,
+            data={"class_name": np.array(self.class_names)},
+        )

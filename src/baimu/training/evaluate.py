@@ -1,0 +1,69 @@
+"""``baimu.eval``: a trained model's scores on a data set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list, gather_object
+from torch import nn
+
+from baimu.datasets.loader import eval_batches
+from baimu.datasets.open import open_source
+from baimu.datasets.source import DetectionSource
+from baimu.errors import CheckpointError
+from baimu.inference.predictor import Predictor
+from baimu.metrics.coco import BoxScores, coco_evaluate
+from baimu.training.checkpoint import load
+
+
+def eval(
+    model: nn.Module | str | Path,
+    data: Any,
+    *,
+    split: str = "val",
+    batch_size: int = 8,
+    workers: int = 0,
+    device: str | torch.device | None = None,
+) -> BoxScores:
+    """COCO's twelve figures and the table per class of ``model`` (or its checkpoint or run folder) on ``data``.
+
+    ``data`` is whatever :func:`baimu.train` takes, of which ``split`` is scored, or a data set itself. Runs on the GPU
+    where there is one. Raises :class:`~baimu.errors.CheckpointError` if model and data name other classes.
+    """
+    source = data if isinstance(data, DetectionSource) else open_source(data, split)
+    model = model if isinstance(model, nn.Module) else load(model)
+    if tuple(model.classes) != tuple(source.classes):
+        raise CheckpointError(
+            f"the model knows the classes {', '.join(model.classes)}; the data has {', '.join(source.classes)}; "
+            "evaluate on data with the same classes in the same order"
+        )
+    model = model.to(device or ("cuda" if torch.cuda.is_available() else "cpu")).eval()
+    return score_model(model, source, batch_size=batch_size, workers=workers)
+
+
+def score_model(
+    model: nn.Module,
+    source: DetectionSource,
+    *,
+    batch_size: int,
+    workers: int = 0,
+    accelerator: Accelerator | None = None,
+) -> BoxScores:
+    """Scores of ``model``, in evaluation mode, on all of ``source``; with an accelerator, shared by its processes.
+
+    Process r detects in the images r, r + n, …; the first one scores them all, and every process gets the result.
+    """
+    rank, world = (0, 1) if accelerator is None else (accelerator.process_index, accelerator.num_processes)
+    batches = eval_batches(source, model.preprocess, batch_size, workers=workers, rank=rank, world=world)
+    predictor = Predictor(model)
+    share = [found for batch in batches for found in predictor.detect_batch(batch)]
+    if accelerator is None or world == 1:
+        return coco_evaluate(source, share)
+    numbered = gather_object(list(zip(range(rank, len(source), world), share, strict=True)))
+    scores = [None]
+    if accelerator.is_main_process:
+        scores = [coco_evaluate(source, [found for _, found in sorted(numbered, key=lambda pair: pair[0])])]
+    return broadcast_object_list(scores)[0]

@@ -1,0 +1,67 @@
+"""Stops a training on the first figure that is not a finite number, without making the host wait for a GPU."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from baimu.errors import TrainingError
+
+
+@dataclass(frozen=True)
+class _Look:
+    figures: Tensor  # (F,) on the host, valid once ``ready`` has happened
+    ready: torch.cuda.Event | None
+    keys: tuple[str, ...]
+    images: tuple[str, ...]
+    step: int
+
+
+class FiniteWatch:
+    """Looks at every loss of every step; :class:`~baimu.errors.TrainingError` names entry, step and images.
+
+    On a CPU a figure is looked at as soon as it is there, before it can change a weight. On a GPU reading it would
+    stop the queue of kernels at every step. There the figures are copied to pinned memory behind the kernels that
+    make them, and read one step later, when that copy has long happened; :meth:`settle` reads what is left, and the
+    loop calls it before anything is evaluated or saved, so that no file ever holds weights that came after such a loss.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: list[_Look] = []
+
+    def look(self, figures: Mapping[str, Tensor], images: Sequence[str], step: int) -> None:
+        """Take the scalars ``figures`` of step ``step`` (1 is the first), computed from the named ``images``."""
+        values = torch.stack([value.detach().float() for value in figures.values()])
+        ready = None
+        if values.is_cuda:
+            self.settle(before=step)
+            host = torch.empty(values.shape, pin_memory=True)
+            host.copy_(values, non_blocking=True)
+            ready = torch.cuda.Event()
+            ready.record()
+            values = host
+        self._waiting.append(_Look(values, ready, tuple(figures), tuple(images), step))
+        if ready is None:
+            self.settle()
+
+    def settle(self, before: int | None = None) -> None:
+        """Read what is waiting, of steps earlier than ``before`` only if given."""
+        while self._waiting and (before is None or self._waiting[0].step < before):
+            look = self._waiting.pop(0)
+            if look.ready is not None:
+                look.ready.synchronize()
+            for key, value in zip(look.keys, look.figures.tolist(), strict=True):
+                if not math.isfinite(value):
+                    raise TrainingError(_message(key, value, look))
+
+
+def _message(key: str, value: float, look: _Look) -> str:
+    images = ", ".join(look.images[:8]) + (f" and {len(look.images) - 8} more" if len(look.images) > 8 else "")
+    return (
+        f"{key} is {value} at step {look.step}; images: {images}. The last checkpoint is intact. "
+        "Look at these images and their boxes; else lower lr, set clip_norm, or use precision=fp32"
+    )

@@ -1,0 +1,106 @@
+"""The training loop. There is one, for every task: what differs lies in the task and in the model's losses methods."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from accelerate import Accelerator
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+
+from baimu.recipes import Recipe
+from baimu.targets import Batch
+from baimu.training.finite import FiniteWatch
+from baimu.training.step import Phase
+
+if TYPE_CHECKING:
+    from baimu.training.record import Record
+    from baimu.training.saver import Saver
+    from baimu.training.tasks import Task
+
+
+@dataclass
+class Place:
+    """Where a training stands: whole epochs done, optimiser steps done in the running one, and steps in all."""
+
+    epoch: int = 0
+    batch: int = 0
+    step: int = 0
+
+
+@dataclass
+class Training:
+    """Everything a running training consists of."""
+
+    accelerator: Accelerator
+    recipe: Recipe
+    task: Task
+    model: nn.Module
+    phases: Sequence[Phase]
+    average: AveragedModel | None
+    place: Place
+    record: Record
+    saver: Saver
+    watch: FiniteWatch
+
+    @property
+    def judged(self) -> nn.Module:
+        """The model that is evaluated and exported: the moving average where there is one."""
+        return self.model if self.average is None else self.average.module
+
+
+def fit(training: Training) -> None:
+    """Train from ``training.place`` to the end of the recipe, or until the score has not risen for ``patience`` evaluations.
+
+    The state of a training after each step is a function of its state before: so is everything that is saved, and a
+    run that is continued from a checkpoint ends with the same weights as one that was never stopped.
+    """
+    recipe, place, task = training.recipe, training.place, training.task
+    while place.epoch < recipe.epochs and not training.record.stale(recipe.patience):
+        training.model.train()
+        for parts in task.steps(place.epoch, skip=place.batch):
+            figures = optimise(training, parts)
+            place.batch += 1
+            place.step += 1
+            training.record.add(figures, place, lr=training.phases[0].lr)
+            if recipe.save_every and place.step % recipe.save_every == 0:
+                training.saver.save_last(training)
+
+        training.watch.settle()
+        place.epoch, place.batch = place.epoch + 1, 0
+        scores = None
+        if place.epoch % recipe.eval_every == 0 or place.epoch == recipe.epochs:
+            scores = task.evaluate(training.judged.eval())
+        if training.record.close_epoch(place, training.phases[0].lr, scores):
+            training.saver.save_best(training)
+        training.saver.save_last(training)
+
+
+def optimise(training: Training, parts: Sequence[Batch]) -> dict[str, Tensor]:
+    """One step on a batch that comes in ``parts`` of equal size: every phase once. Returns the figures to record.
+
+    The gradient is that of the mean over the parts; processes exchange it once, with the last of them.
+    """
+    accelerator, step_number = training.accelerator, training.place.step + 1
+    figures: dict[str, Tensor] = {}
+    for phase in training.phases:
+        phase.begin()
+        for part in parts:
+            with nullcontext() if part is parts[-1] else accelerator.no_sync(phase.step):
+                losses = phase.step(phase.method, part.images, part.targets)
+                training.watch.look(losses, part.names, step_number)
+                accelerator.backward(sum(losses.values()) / len(parts))
+            for key, loss in losses.items():
+                figures[key] = figures.get(key, 0.0) + loss.detach() / len(parts)
+        if training.recipe.clip_norm is not None:
+            norm = accelerator.clip_grad_norm_(phase.parameters.values(), training.recipe.clip_norm)
+            if accelerator.scaler is None:  # scaled fp16 gradients may overflow: that step is skipped, not wrong
+                names = [name for part in parts for name in part.names]
+                training.watch.look({"gradient norm": norm}, names, step_number)
+        phase.update()
+    if training.average is not None:
+        training.average.update_parameters(training.model)
+    return figures

@@ -1,0 +1,97 @@
+"""Optimisers and schedules from a recipe: parameter groups by the layer rules, rates by linear scaling."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from baimu.recipes import Recipe
+
+_NORMS = (
+    nn.modules.batchnorm._BatchNorm,
+    nn.GroupNorm,
+    nn.LayerNorm,
+    nn.RMSNorm,
+    nn.modules.instancenorm._InstanceNorm,
+)
+
+
+def build_optimizer(
+    model: nn.Module, parameters: Mapping[str, nn.Parameter], recipe: Recipe
+) -> torch.optim.Optimizer:
+    """SGD, Adam or AdamW over ``parameters`` (by their names in ``model``) at the recipe's scaled peak rate."""
+    groups = parameter_groups(model, parameters, recipe)
+    rate = scaled_lr(recipe)
+    if recipe.optimizer == "sgd":
+        return torch.optim.SGD(groups, rate, momentum=recipe.momentum, weight_decay=recipe.weight_decay)
+    kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[recipe.optimizer]
+    return kind(groups, rate, betas=(recipe.momentum, 0.999), weight_decay=recipe.weight_decay)
+
+
+def scaled_lr(recipe: Recipe) -> float:
+    """``lr * batch_size / lr_batch_size`` (linear scaling, 1706.02677 §2.1), or ``lr`` as it stands."""
+    return recipe.lr * recipe.batch_size / recipe.lr_batch_size if recipe.lr_batch_size else recipe.lr
+
+
+def parameter_groups(
+    model: nn.Module, parameters: Mapping[str, nn.Parameter], recipe: Recipe
+) -> list[dict[str, Any]]:
+    """Groups of equal rate and decay, plain weights first; each parameter is in exactly one, in the model's order.
+
+    Rules: parameters of normalisation layers decay if ``norm_decay``; biases of other layers decay if ``bias_decay``
+    and learn at ``bias_lr_factor``; what lies in ``model.backbone`` learns at ``backbone_lr_factor`` besides.
+    """
+    norms = {id(p) for module in model.modules() if isinstance(module, _NORMS) for p in module.parameters(recurse=False)}
+    members: dict[tuple[float, bool], list[nn.Parameter]] = {(1.0, True): []}
+    for name, parameter in parameters.items():
+        factor, decays = 1.0, True
+        if id(parameter) in norms:
+            decays = recipe.norm_decay
+        elif name.endswith("bias"):
+            factor, decays = recipe.bias_lr_factor, recipe.bias_decay
+        if name.startswith("backbone."):
+            factor *= recipe.backbone_lr_factor
+        members.setdefault((factor, decays), []).append(parameter)
+    rate = scaled_lr(recipe)
+    return [
+        {"params": group, "lr": rate * factor, "weight_decay": recipe.weight_decay if decays else 0.0}
+        for (factor, decays), group in members.items()
+        if group
+    ]
+
+
+def build_schedule(
+    optimizer: torch.optim.Optimizer, recipe: Recipe, total_steps: int
+) -> torch.optim.lr_scheduler.LambdaLR:
+    """The recipe's schedule over ``total_steps`` optimiser steps."""
+    return torch.optim.lr_scheduler.LambdaLR(optimizer, lr_factor(recipe, total_steps))
+
+
+def lr_factor(recipe: Recipe, total_steps: int) -> Callable[[int], float]:
+    """Share of the peak rate at step 0…total_steps − 1: warm-up first, and over the whole length the main schedule.
+
+    ``step``: times ``drop`` at each milestone, a share of the whole length. ``cosine``: from the end of the warm-up
+    ``(1 + cos πt) / 2``, 0 at the end (1608.03983 Eq. 5). ``constant``: 1.
+    """
+    warmup_steps = min(recipe.warmup_steps, total_steps // 10)
+    drops = [round(milestone * total_steps) for milestone in recipe.milestones]
+
+    def main(step: int) -> float:
+        if recipe.schedule == "step":
+            return recipe.drop ** sum(step >= drop for drop in drops)
+        if recipe.schedule == "cosine":
+            share = (step - warmup_steps) / max(1, total_steps - warmup_steps)
+            return (1 + math.cos(math.pi * min(1.0, max(0.0, share)))) / 2
+        return 1.0
+
+    def factor(step: int) -> float:
+        if step >= warmup_steps:
+            return main(step)
+        rise = step / warmup_steps if recipe.warmup == "linear" else 0.0
+        return main(step) * (recipe.warmup_start + (1 - recipe.warmup_start) * rise)
+
+    return factor

@@ -1,0 +1,122 @@
+"""A run is a folder: which one a training writes, and what can be read from it afterwards."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from torch import nn
+
+from baimu.errors import TrainingError
+from baimu.training.archive import read_document
+from baimu.training.checkpoint import load
+from baimu.training.results_csv import Row, read_results
+
+RUNS = Path("runs")
+"""Where runs go that are not told where, below the working directory."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A training's folder. ``Run(folder)`` also opens one that was trained long ago."""
+
+    folder: Path
+
+    @property
+    def best(self) -> Path:
+        """The checkpoint with the best score on the held-out data: the weights to use."""
+        return self.folder / "best.safetensors"
+
+    @property
+    def last(self) -> Path:
+        """The checkpoint that training continues from."""
+        return self.folder / "last.safetensors"
+
+    @property
+    def report(self) -> Path:
+        """Everything about the run on one page."""
+        return self.folder / "report.html"
+
+    @property
+    def scores(self) -> dict[str, float]:
+        """The best checkpoint's figures on the held-out data; nan where undefined."""
+        figures = read_document(self.best)["scores"]
+        return {k: float("nan") if v is None else v for k, v in figures.items() if k not in ("epoch", "step")}
+
+    @property
+    def history(self) -> list[Row]:
+        """The rows of results.csv."""
+        return read_results(self.folder / "results.csv")
+
+    def model(self) -> nn.Module:
+        """The best model, ready to predict."""
+        return load(self.best)
+
+    def __str__(self) -> str:
+        if not self.best.exists():
+            return f"{self.folder}: not evaluated yet"
+        document = read_document(self.best)
+        scores = "  ".join(f"{k} {v:.3f}" for k, v in list(self.scores.items())[:3])
+        return f"{self.folder}: best after epoch {document['place']['epoch']}  {scores}\nweights {self.best}\nreport  {self.report}"
+
+
+def choose_folder(name: str, out: str | Path | None, resume: bool | str | Path | None) -> Path:
+    """The folder that a training of ``name`` writes to; made if need be, and proved writable.
+
+    Without ``out`` a new ``runs/name-1``, ``-2``, …; with ``resume=True`` the newest of these. ``resume`` may also be the
+    run folder or its last checkpoint. Raises :class:`~baimu.errors.TrainingError` for a folder that holds a run which is
+    not to be continued, that is not there to be continued, or that cannot be written.
+    """
+    if resume and not isinstance(resume, bool):
+        asked = Path(resume)
+        folder = asked.parent if asked.suffix == ".safetensors" else asked
+        if out is not None and Path(out).resolve() != folder.resolve():
+            raise TrainingError(f"out={out}, but resume={resume} continues in {folder}; leave out away")
+    elif resume:
+        folder = _newest(name) if out is None else Path(out)
+    else:
+        folder = _next(name) if out is None else Path(out)
+        held = next((f for f in ("last.safetensors", "results.csv") if (folder / f).exists()), None)
+        if held:
+            raise TrainingError(f"{folder}: holds a run already ({held}); continue it with resume=True or choose another out")
+    if resume and not folder.is_dir():
+        raise TrainingError(f"{folder}: no run to continue; give the run's folder, or start without resume")
+    _make_writable(folder)
+    return folder
+
+
+def write_settings(folder: Path, settings: dict[str, Any]) -> None:
+    """recipe.yaml: the model, the data and every resolved field of the recipe."""
+    text = yaml.safe_dump(settings, sort_keys=False, allow_unicode=True)
+    (folder / "recipe.yaml").write_text(text, encoding="utf-8")
+
+
+def _numbered(name: str) -> list[tuple[int, Path]]:
+    found = ((re.fullmatch(rf"{re.escape(name)}-(\d+)", path.name), path) for path in RUNS.glob(f"{name}-*"))
+    return sorted((int(match[1]), path) for match, path in found if match)
+
+
+def _next(name: str) -> Path:
+    return RUNS / f"{name}-{max((number for number, _ in _numbered(name)), default=0) + 1}"
+
+
+def _newest(name: str) -> Path:
+    numbered = _numbered(name)
+    if not numbered:
+        raise TrainingError(f"no run of {name} below {RUNS.resolve()} to continue; give its folder as out")
+    return numbered[-1][1]
+
+
+def _make_writable(folder: Path) -> None:
+    probe = folder / ".writable"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as error:
+        raise TrainingError(
+            f"{folder}: cannot be written ({error.strerror or error}); choose another out or change its permissions"
+        ) from None

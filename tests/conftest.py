@@ -1,0 +1,29 @@
+"""Fixtures that every room shares, one torch thread a worker, and shapes checked at run time."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+from jaxtyping import install_import_hook
+
+CHECKED = ("ops", "assign", "sample", "losses", "detection", "preprocess", "targets")
+install_import_hook([f"baimu.{room}" for room in CHECKED], "tests.typecheck.check")
+
+import tests.typecheck  # noqa: F401  (the hook finds it by name)
+import torch
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of goldens and small real data sets beside the checkout; absent, the test skips."""
+    folder = Path(__file__).resolve().parents[2] / "shared"
+    if not folder.is_dir():
+        pytest.skip("needs the folder 'shared' (goldens and real data) beside the checkout")
+    return folder
