@@ -165,4 +165,5 @@ def test_losses_and_gradients(loaded: Loaded) -> None:
         if expected < 0:
             continue  # frozen in the reference
         assert gradient is not None, name
-        assert float(gradient.norm()) == pytest.approx(float(expected), rel=1e-4, abs=1e-7 * largest), name
+        norm = gradient.double().norm().item()  # float32 loses four digits over ten million elements
+        assert norm == pytest.approx(float(expected), rel=1e-4, abs=1e-7 * largest), name

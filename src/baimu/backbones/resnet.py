@@ -32,9 +32,9 @@ class BasicBlock(nn.Module):
         self.downsample = _shortcut(in_channels, width, stride, norm)
 
     def forward(self, x: Tensor) -> Tensor:
-        out = F.relu_(conv_norm(self.conv1, self.bn1, x))
-        out = conv_norm(self.conv2, self.bn2, out)
-        return F.relu_(out + (x if self.downsample is None else conv_norm(*self.downsample, x)))
+        out = conv_norm(self.conv1, self.bn1, x, relu=True)
+        shortcut = x if self.downsample is None else conv_norm(*self.downsample, x)
+        return conv_norm(self.conv2, self.bn2, out, add=shortcut, relu=True)
 
 
 class Bottleneck(nn.Module):
@@ -54,10 +54,10 @@ class Bottleneck(nn.Module):
         self.downsample = _shortcut(in_channels, width * self.expansion, stride, norm)
 
     def forward(self, x: Tensor) -> Tensor:
-        out = F.relu_(conv_norm(self.conv1, self.bn1, x))
-        out = F.relu_(conv_norm(self.conv2, self.bn2, out))
-        out = conv_norm(self.conv3, self.bn3, out)
-        return F.relu_(out + (x if self.downsample is None else conv_norm(*self.downsample, x)))
+        out = conv_norm(self.conv1, self.bn1, x, relu=True)
+        out = conv_norm(self.conv2, self.bn2, out, relu=True)
+        shortcut = x if self.downsample is None else conv_norm(*self.downsample, x)
+        return conv_norm(self.conv3, self.bn3, out, add=shortcut, relu=True)
 
 
 def _shortcut(in_channels: int, out_channels: int, stride: int, norm: Norm) -> nn.Sequential | None:
@@ -122,7 +122,7 @@ class ResNet(nn.Module):
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """(B, 3, H, W) normalised images → the maps of ``out``."""
-        x = F.relu_(conv_norm(self.conv1, self.bn1, images))
+        x = conv_norm(self.conv1, self.bn1, images, relu=True)
         x = F.max_pool2d(x, 3, 2, 1)
         maps = []
         for level in range(2, max(self.out) + 1):

@@ -41,7 +41,7 @@ from baimu.detection.dense import flatten_map, take
 from baimu.detection.detector import Candidates, Detector
 from baimu.layers.anchors import AnchorGrid
 from baimu.layers.contracts import Backbone, Neck, check_pyramid
-from baimu.layers.conv import init_normal
+from baimu.layers.conv import ConvNorm, init_normal
 from baimu.layers.norm import batch_norm, frozen_batch_norm
 from baimu.losses.boxes import l1_loss
 from baimu.losses.classification import binary_cross_entropy_loss, cross_entropy_loss
@@ -83,14 +83,14 @@ class RPNHead(nn.Module):
 
     def __init__(self, channels: int, anchors: int) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(channels, channels, 3, padding=1)
+        self.conv = ConvNorm(channels, channels)
         self.objectness = nn.Conv2d(channels, anchors, 1)
         self.regress = nn.Conv2d(channels, anchors * 4, 1)
         init_normal(self)
 
     def forward(self, maps: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         """Maps (B, C, H, W) → logits (B, P) and deltas (B, P, 4) of each level."""
-        hidden = [F.relu_(self.conv(x)) for x in maps]
+        hidden = [self.conv(x) for x in maps]
         logits = [flatten_map(self.objectness(x), 1)[..., 0] for x in hidden]
         return logits, [flatten_map(self.regress(x), 4) for x in hidden]
 

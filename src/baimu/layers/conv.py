@@ -1,4 +1,4 @@
-"""Convolution, normalisation, activation: the brick of necks and heads."""
+"""Convolution, normalisation, ReLU: the brick of necks and heads."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from torch import Tensor, nn
 from baimu.layers.norm import Norm, conv_norm
 
 
-class ConvNormAct(nn.Module):
-    """``act(norm(conv(x)))`` with "same" padding; without ``norm`` the convolution has a bias."""
+class ConvNorm(nn.Module):
+    """Convolution with "same" padding, norm, ReLU; without ``norm`` the convolution has a bias."""
 
     def __init__(
         self,
@@ -19,23 +19,23 @@ class ConvNormAct(nn.Module):
         stride: int = 1,
         norm: Norm | None = None,
         bias: bool | None = None,
-        act: type[nn.Module] | None = nn.ReLU,
+        relu: bool = True,
     ) -> None:
         super().__init__()
         bias = norm is None if bias is None else bias
         self.conv = nn.Conv2d(in_channels, out_channels, kernel, stride, kernel // 2, bias=bias)
         self.norm = nn.Identity() if norm is None else norm(out_channels)
-        self.act = nn.Identity() if act is None else act(inplace=True)
+        self.relu = relu
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.act(conv_norm(self.conv, self.norm, x))
+        return conv_norm(self.conv, self.norm, x, relu=self.relu)
 
 
 def conv_tower(
     channels: int, depth: int, *, norm: Norm | None = None, bias: bool | None = None, std: float = 0.01
 ) -> nn.Sequential:
     """``depth`` 3 x 3 convolutions of equal width, weights normal with ``std``: half of a dense head."""
-    tower = nn.Sequential(*(ConvNormAct(channels, channels, norm=norm, bias=bias) for _ in range(depth)))
+    tower = nn.Sequential(*(ConvNorm(channels, channels, norm=norm, bias=bias) for _ in range(depth)))
     init_normal(tower, std)
     return tower
 

@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from baimu.layers.fused import FusedConv2d
+
 Norm = Callable[[int], nn.Module]
 
 
@@ -61,10 +63,22 @@ def group_norm(channels: int) -> nn.Module:
     return nn.GroupNorm(32, channels)
 
 
-def conv_norm(conv: nn.Conv2d, norm: nn.Module, x: Tensor) -> Tensor:
-    """``norm(conv(x))``. Frozen statistics are folded into the weights first: one pass over the map, not three."""
+def conv_norm(
+    conv: nn.Conv2d | FusedConv2d, norm: nn.Module, x: Tensor, *, add: Tensor | None = None, relu: bool = False
+) -> Tensor:
+    """``norm(conv(x))``, then ``+ add``, then ReLU, where asked for.
+
+    Frozen statistics are folded into the weights first, which saves two passes over the map in training too; a
+    convolution that can do all of it in one pass (:class:`FusedConv2d`) is left to it.
+    """
+    if isinstance(conv, FusedConv2d):
+        return conv.fused(x, add, relu)
     if isinstance(norm, FrozenBatchNorm2d):
         scale, shift = norm.affine()
         weight = conv.weight * scale[:, None, None, None]
-        return F.conv2d(x, weight, shift, conv.stride, conv.padding, conv.dilation, conv.groups)
-    return norm(conv(x))
+        x = F.conv2d(x, weight, shift, conv.stride, conv.padding, conv.dilation, conv.groups)
+    else:
+        x = norm(conv(x))
+    if add is not None:
+        x = x + add
+    return F.relu_(x) if relu else x

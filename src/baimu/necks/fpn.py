@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from baimu.layers.contracts import Pyramid, check_pyramid
-from baimu.layers.conv import ConvNormAct
+from baimu.layers.conv import ConvNorm
 from baimu.layers.norm import Norm
 
 
@@ -42,12 +42,12 @@ class FPN(nn.Module):
         self.channels = (out_channels,) * (levels + extra)
         self.strides = (*backbone.strides, *(backbone.strides[-1] * 2 ** (i + 1) for i in range(extra)))
         self.lateral = nn.ModuleList(
-            ConvNormAct(c, out_channels, 1, norm=norm, act=None) for c in backbone.channels
+            ConvNorm(c, out_channels, 1, norm=norm, relu=False) for c in backbone.channels
         )
-        self.output = nn.ModuleList(ConvNormAct(out_channels, out_channels, norm=norm, act=None) for _ in range(levels))
+        self.output = nn.ModuleList(ConvNorm(out_channels, out_channels, norm=norm, relu=False) for _ in range(levels))
         sources = [backbone.channels[-1] if extra_from == "input" else out_channels, *[out_channels] * extra]
         self.coarse = nn.ModuleList(
-            ConvNormAct(sources[i], out_channels, stride=2, norm=norm, act=None)
+            ConvNorm(sources[i], out_channels, stride=2, norm=norm, relu=False)
             for i in range(0 if extra_from == "pool" else extra)
         )
         for layer in self.modules():

@@ -74,7 +74,7 @@ def _roi_align_by_gather(features, rois, levels, strides, output_size, sampling_
     if sampling_ratio > 0:
         samples = torch.full_like(size, sampling_ratio, dtype=torch.int64)
     else:
-        samples = (size / output_size).ceil().clamp(min=1).long()
+        samples = (size / output_size).ceil().clamp(min=0).long()  # an empty RoI has no point and pools to 0
     across, down = samples.unbind(1)
     count = across * down
     # every sampling point of every bin of every RoI, in order: which RoI, bin and place in the bin it is

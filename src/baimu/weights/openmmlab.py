@@ -14,7 +14,7 @@ DETECTION: KeyTable = (
     (r"^bbox_head\.(retina_reg|conv_reg)\.", "head.regress."),
     (r"^bbox_head\.conv_centerness\.", "head.center."),
     (r"^bbox_head\.scales\.(\d+)\.scale$", r"head.scales.\1"),
-    (r"^rpn_head\.rpn_conv\.", "rpn.conv."),
+    (r"^rpn_head\.rpn_conv\.", "rpn.conv.conv."),
     (r"^rpn_head\.rpn_cls\.", "rpn.objectness."),
     (r"^rpn_head\.rpn_reg\.", "rpn.regress."),
     (r"^roi_head\.bbox_head\.shared_fcs\.0\.", "head.fc1."),

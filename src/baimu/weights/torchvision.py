@@ -13,7 +13,7 @@ DETECTION: KeyTable = (
     (r"^head\.classification_head\.cls_logits\.", "head.classify."),
     (r"^head\.regression_head\.bbox_(pred|reg)\.", "head.regress."),
     (r"^head\.regression_head\.bbox_ctrness\.", "head.center."),
-    (r"^rpn\.head\.conv\.0\.0\.", "rpn.conv."),
+    (r"^rpn\.head\.conv\.0\.0\.", "rpn.conv.conv."),
     (r"^rpn\.head\.cls_logits\.", "rpn.objectness."),
     (r"^rpn\.head\.bbox_pred\.", "rpn.regress."),
     (r"^roi_heads\.box_head\.fc6\.", "head.fc1."),
