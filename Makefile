@@ -35,7 +35,7 @@ learn: $(VENV)/.dev
 	$(PYTEST) -m slow
 
 bench: $(VENV)/.dev
-	$(RUN) -m benchmarks
+	for name in coco_eval data_pipeline detectors startup; do $(RUN) benchmarks/$$name.py --out benchmarks/results/$$name.json || exit 1; done
 
 docs: $(VENV)/.dev zoo
 	$(RUN) tools/docs.py

@@ -46,7 +46,7 @@ def test_an_unknown_name_offers_the_nearest(ask) -> None:
 
 
 def test_an_unknown_argument_names_the_model_and_the_argument() -> None:
-    with pytest.raises(TypeError, match="fcos_r18_fpn.*num_class"):
+    with pytest.raises(TypeError, match=r"fcos_r18_fpn.*num_class"):
         zoo.create_model("fcos_r18_fpn", num_class=3)
 
 

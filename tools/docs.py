@@ -30,11 +30,10 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def markdown(docstring: str) -> str:
     """A docstring of this library as markdown: roles, literals and simple tables are all that it may hold of reST."""
-    text = re.sub(r":\w+:`~?(?:[\w.]+\.)?(\w+)`", r"`\1`", docstring)
-    text = text.replace("``", "`")
-    return re.sub(
-        r"^=+(?: +=+)+\n(?:.*\n)*?=+(?: +=+)+\n(?:.*\n)*?=+(?: +=+)+$", _simple_table, text, flags=re.MULTILINE
-    )
+    tables = r"^=+(?: +=+)+\n(?:.*\n)*?=+(?: +=+)+\n(?:.*\n)*?=+(?: +=+)+$"
+    text = re.sub(tables, _simple_table, docstring, flags=re.MULTILINE)  # first: the rest would shift the columns
+    text = re.sub(r":\w+:`~?(?:[\w.]+\.)?(\w+)`", r"`\1`", text)
+    return text.replace("``", "`")
 
 
 def _simple_table(found: re.Match[str]) -> str:
@@ -58,15 +57,15 @@ def signature(thing: Any) -> str:
     node = ast.parse(textwrap.dedent(inspect.getsource(thing))).body[0]
     assert isinstance(node, ast.FunctionDef)
     returns = f" -> {ast.unparse(node.returns)}" if node.returns else ""
-    flat = f"{node.name}({ast.unparse(node.args)}){returns}"
-    if len(flat) <= 100:
-        return flat
     arguments = re.split(r", (?![^\[({]*[\])}])", ast.unparse(node.args))
-    return "\n".join([f"{node.name}(", *(f"    {a}," for a in arguments), f"){returns}"])
+    arguments = [re.sub(r"^(\w+: [^=]+)=", r"\1 = ", argument) for argument in arguments]
+    flat = f"{node.name}({', '.join(arguments)}){returns}"
+    return flat if len(flat) <= 100 else "\n".join([f"{node.name}(", *(f"    {a}," for a in arguments), f"){returns}"])
 
 
 def recipe_fields() -> str:
     """Every field of a recipe: default, what it may be, meaning."""
+    from baimu.cli.settings import format_setting
     from baimu.recipes import Recipe
 
     schema = Recipe.model_json_schema()["properties"]
@@ -77,15 +76,8 @@ def recipe_fields() -> str:
         allowed = [f"`{choice}`" for kind in kinds for choice in kind.get("enum", ())]
         signs = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
         allowed += [f"{sign} {kind[key]:g}" for kind in kinds for key, sign in signs.items() if key in kind]
-        rows.append((f"`{name}`", f"`{_setting(field.default)}`", ", ".join(allowed), field.description or ""))
+        rows.append((f"`{name}`", f"`{format_setting(field.default)}`", ", ".join(allowed), field.description or ""))
     return table(("field", "default", "values", "meaning"), rows)
-
-
-def _setting(value: Any) -> str:
-    """A value as it is written on the command line."""
-    if isinstance(value, tuple):
-        return ",".join(map(_setting, value))
-    return "null" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value).lower()
 
 
 def cli_page() -> str:
@@ -192,11 +184,11 @@ def _figures(reported: dict[str, float]) -> str:
 
 
 def _method_page(module: str, infos: Sequence[Any]) -> str:
-    source = module.replace(".", "/")
+    source = f"src/{module.replace('.', '/')}.py"
     title, _, rest = markdown(inspect.getdoc(importlib.import_module(module)) or "").partition("\n")
     rows = [(f"`{i.name}`", i.title, parameters(i.name), _figures(i.reported)) for i in infos]
     names = table(("name", "what it is", "parameters", "published"), rows)
-    return f"{NOTE}# {title}\n{rest}\n\n## Names\n\n{names}\nSource: [src/{source}.py](../../src/{source}.py)\n"
+    return f"{NOTE}# {title.removesuffix('.')}\n{rest}\n\n## Names\n\n{names}\nSource: [{source}](../../{source})\n"
 
 
 def generate() -> dict[Path, str]:

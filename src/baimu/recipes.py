@@ -22,7 +22,9 @@ class Recipe(BaseModel):
     # optimiser
     optimizer: Literal["sgd", "adam", "adamw"] = "sgd"
     lr: float = Field(0.02, gt=0, description="peak rate at `lr_batch_size` images a step")
-    lr_batch_size: int | None = Field(16, description="the rate scales linearly with batch_size / this; none: no scaling")
+    lr_batch_size: int | None = Field(
+        16, description="the rate scales linearly with batch_size / this; null: no scaling"
+    )
     momentum: float = Field(0.9, ge=0, lt=1, description="SGD momentum, or Adam's beta 1")
     weight_decay: float = Field(1e-4, ge=0)
     norm_decay: bool = Field(True, description="decay normalisation scales and biases too")
@@ -34,7 +36,9 @@ class Recipe(BaseModel):
     # schedule
     schedule: Literal["step", "cosine", "constant"] = "step"
     milestones: tuple[float, ...] = Field((2 / 3, 11 / 12), description="of the whole length, where the rate drops")
-    drop: float = Field(0.1, gt=0, lt=1, description="factor of each drop; for cosine, the final share of the rate is 0")
+    drop: float = Field(
+        0.1, gt=0, lt=1, description="factor of each drop; for cosine, the final share of the rate is 0"
+    )
     warmup_steps: int = Field(500, ge=0, description="optimiser steps; cut to a tenth of a shorter run")
     warmup_start: float = Field(0.001, ge=0, le=1, description="share of the rate in the first step")
     warmup: Literal["linear", "constant"] = "linear"

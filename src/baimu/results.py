@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import importlib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,8 @@ class Detections:
 
     ``boxes`` (N, 4) float32 xyxy in pixels of the source image, ``scores`` (N,) float32 in 0…1, ``labels`` (N,)
     int64 in 0…K−1 into ``names``; ``size`` is the source's (height, width). ``masks`` (N, H, W) bool where the
-    method makes them. ``image`` is the RGB uint8 source, kept so that :meth:`draw` needs nothing else.
+    method makes them. ``source`` is the image's path or another name. ``image`` is the RGB uint8 source, kept only
+    where ``read`` cannot get it from its file again.
     Raises ``ValueError`` when shapes, finiteness or labels do not fit.
     """
 
@@ -35,6 +37,7 @@ class Detections:
     source: str = ""
     masks: np.ndarray | None = None
     image: np.ndarray | None = None
+    read: Callable[[], np.ndarray] | None = None
 
     def __post_init__(self) -> None:
         count = len(self.boxes)
@@ -57,14 +60,14 @@ class Detections:
             keep = [int(keep)]
         keep = np.arange(len(self))[keep]
         masks = None if self.masks is None else self.masks[keep]
-        return replace(
-            self, boxes=self.boxes[keep], scores=self.scores[keep], labels=self.labels[keep], masks=masks
-        )
+        return replace(self, boxes=self.boxes[keep], scores=self.scores[keep], labels=self.labels[keep], masks=masks)
 
     def __iter__(self) -> Iterator[Detections]:
         return (self[i] for i in range(len(self)))
 
-    def filter(self, *, min_score: float = 0.0, classes: Sequence[str] | None = None, min_area: float = 0.0) -> Detections:
+    def filter(
+        self, *, min_score: float = 0.0, classes: Sequence[str] | None = None, min_area: float = 0.0
+    ) -> Detections:
         """Those of at least ``min_score`` and ``min_area`` (square pixels) and, if given, of the named classes."""
         for name in classes or ():
             if name not in self.names:
@@ -85,12 +88,19 @@ class Detections:
         return [self.names[label] for label in self.labels]
 
     def draw(self, image: np.ndarray | PIL.Image.Image | None = None, **options: Any) -> PIL.Image.Image:
-        """The image with boxes, names and scores drawn on it; ``options`` as for :func:`baimu.draw.boxes.draw_detections`."""
+        """The image with boxes, names and scores drawn on it: the one given, else ``image``, else what ``read`` reads.
+
+        ``options`` as for :func:`baimu.draw.boxes.draw_detections`. Raises ``ValueError`` where there is no image.
+        """
         from baimu.draw.boxes import draw_detections
 
         picture = self.image if image is None else image
+        if picture is None and self.read is not None:
+            picture = self.read()
         if picture is None:
-            raise ValueError("these detections hold no image; pass it: detections.draw(image)")
+            raise ValueError(
+                f"the image of these detections ({self.source!r}) is not here; pass it: detections.draw(image)"
+            )
         return draw_detections(picture, self, **options)
 
     def save(self, path: str | Path, **options: Any) -> Path:
@@ -101,7 +111,7 @@ class Detections:
         return path
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain numbers and strings, ready for JSON."""
+        """Plain numbers and strings, ready for JSON; masks and image stay behind."""
         objects = [
             {"box": box.tolist(), "score": float(score), "label": int(label), "name": self.names[label]}
             for box, score, label in zip(self.boxes, self.scores, self.labels, strict=True)
@@ -120,8 +130,7 @@ class Detections:
 
     def to_pandas(self) -> pandas.DataFrame:
         """One row a detection (needs pandas)."""
-        import pandas
-
+        pandas = _extra("pandas")
         columns = {c: self.boxes[:, i] for i, c in enumerate(("x1", "y1", "x2", "y2"))}
         return pandas.DataFrame(
             {**columns, "score": self.scores, "label": self.labels, "name": self.class_names, "source": self.source}
@@ -129,12 +138,19 @@ class Detections:
 
     def to_supervision(self) -> supervision.Detections:
         """The same detections as ``supervision.Detections`` (needs supervision)."""
-        import supervision
-
+        supervision = _extra("supervision")
         return supervision.Detections(
             xyxy=self.boxes,
             confidence=self.scores,
             class_id=self.labels,
             mask=self.masks,
-            data={"class_name": np.array(self.class_names)},
+            data={"class_name": np.array(self.class_names, dtype=np.str_)},
         )
+
+
+def _extra(name: str) -> Any:
+    """The module of an optional dependency, or an ``ImportError`` that says how to get it."""
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        raise ImportError(f"this needs {name}; install it with: pip install 'baimu[{name}]'", name=name) from None

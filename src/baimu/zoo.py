@@ -61,9 +61,7 @@ def index() -> dict[str, ModelInfo]:
 def list_models(pattern: str = "*", *, task: str | None = None) -> list[str]:
     """Names that match a shell pattern (``"fcos*"``), of one task if given, sorted."""
     return sorted(
-        info.name
-        for info in index().values()
-        if fnmatch.fnmatchcase(info.name, pattern) and task in (None, info.task)
+        info.name for info in index().values() if fnmatch.fnmatchcase(info.name, pattern) and task in (None, info.task)
     )
 
 
@@ -92,6 +90,11 @@ def recipe_of(name: str) -> Recipe:
     return _entry(name)[2]
 
 
+def builder_of(name: str) -> Callable[..., nn.Module]:
+    """The name function itself, whose signature says which arguments ``name`` takes."""
+    return _entry(name)[1]
+
+
 def create_model(name: str, **arguments: Any) -> nn.Module:
     """Build a model by name: ``create_model("fcos_r50_fpn", num_classes=3)``.
 
@@ -109,7 +112,7 @@ def create_model(name: str, **arguments: Any) -> nn.Module:
     except TypeError as error:
         raise TypeError(f"{name}: {error}") from None
     plain = all(isinstance(v, bool | int | float | str | tuple | list | None) for v in arguments.values())
-    built.spec = (name, dict(arguments)) if plain else None
+    setattr(built, "spec", (name, dict(arguments)) if plain else None)  # noqa: B010 - modules declare no spec
     return built
 
 
@@ -117,14 +120,10 @@ def _collect() -> list[dict[str, Any]]:
     """Import every module that could hold a name and list what they registered."""
     import pkgutil
 
-    import baimu
-
-    rooms = ("backbones", "detection")
-    for room in rooms:
+    for room in ("backbones", "detection"):
         package = importlib.import_module(f"baimu.{room}")
         for found in pkgutil.iter_modules(package.__path__):
             importlib.import_module(f"baimu.{room}.{found.name}")
-    del baimu
     return [asdict(_built_in[name][0]) for name in sorted(_built_in)]
 
 

@@ -18,9 +18,7 @@ from baimu.errors import DataError, UnknownNameError
 
 
 def plain_item(shape: str, **changes) -> Item:
-    item = Item(
-        shape, (0.5, 0.5), 0.2, 0.0, (1.0, 0.0, 0.0), (0.0, 0.0, 1.0), "plain", 0.6, 0.0, (0.0, 0.0, 0.0), 0.0
-    )
+    item = Item(shape, (0.5, 0.5), 0.2, 0.0, (1.0, 0.0, 0.0), (0.0, 0.0, 1.0), "plain", 0.6, 0.0, (0.0, 0.0, 0.0), 0.0)
     return replace(item, **changes)
 
 

@@ -173,7 +173,14 @@ def test_undefined_figures_are_nan_and_none(source, detections):
     assert math.isnan(scores.class_ap[1])
     plain = json.loads(json.dumps(scores.to_dict(), allow_nan=False))
     assert plain["box_ap_large"] is None
-    assert plain["classes"][1] == {"class": "class 1", "objects": 0, "detections": 0, "ap": None, "ap50": None, "ar": None}
+    assert plain["classes"][1] == {
+        "class": "class 1",
+        "objects": 0,
+        "detections": 0,
+        "ap": None,
+        "ap50": None,
+        "ar": None,
+    }
     assert "–" in str(scores)
 
 

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from baimu.layers.fused import FusedConv2d
 from baimu.layers.norm import Norm, batch_norm, conv_norm
 
 
@@ -33,7 +34,7 @@ class BasicBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         out = conv_norm(self.conv1, self.bn1, x, relu=True)
-        shortcut = x if self.downsample is None else conv_norm(*self.downsample, x)
+        shortcut = x if self.downsample is None else self.downsample(x)
         return conv_norm(self.conv2, self.bn2, out, add=shortcut, relu=True)
 
 
@@ -56,15 +57,24 @@ class Bottleneck(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         out = conv_norm(self.conv1, self.bn1, x, relu=True)
         out = conv_norm(self.conv2, self.bn2, out, relu=True)
-        shortcut = x if self.downsample is None else conv_norm(*self.downsample, x)
+        shortcut = x if self.downsample is None else self.downsample(x)
         return conv_norm(self.conv3, self.bn3, out, add=shortcut, relu=True)
 
 
-def _shortcut(in_channels: int, out_channels: int, stride: int, norm: Norm) -> nn.Sequential | None:
+class _Projection(nn.Sequential):
+    """1x1 convolution and norm, under the names ``0`` and ``1`` that every ResNet checkpoint gives them."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        conv, norm = self
+        assert isinstance(conv, nn.Conv2d | FusedConv2d)
+        return conv_norm(conv, norm, x)
+
+
+def _shortcut(in_channels: int, out_channels: int, stride: int, norm: Norm) -> _Projection | None:
     """Projection only where the shape changes (option B of §4.1)."""
     if stride == 1 and in_channels == out_channels:
         return None
-    return nn.Sequential(nn.Conv2d(in_channels, out_channels, 1, stride, bias=False), norm(out_channels))
+    return _Projection(nn.Conv2d(in_channels, out_channels, 1, stride, bias=False), norm(out_channels))
 
 
 class ResNet(nn.Module):

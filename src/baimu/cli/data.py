@@ -8,9 +8,13 @@ import typer
 
 
 def data(
-    source: Annotated[str, typer.Argument(help="COCO json or folder, VOC or YOLO folder, data.yaml, or playground.")],
+    source: Annotated[
+        str, typer.Argument(metavar="SOURCE", help="COCO json or folder, VOC or YOLO folder, data.yaml, or playground.")
+    ],
 ) -> None:
-    """Summarise a data set: splits, classes, object sizes, and every problem found.
+    """Summarise a data set and its problems.
+
+    Prints the images and objects of each split and class, the sizes, and every record that is wrong.
 
     Example: baimu data playground:train=100,val=20
     """

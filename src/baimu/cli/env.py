@@ -6,7 +6,9 @@ import typer
 
 
 def env() -> None:
-    """Show the machine and the versions of everything baimu uses: paste this into a bug report.
+    """Show the machine and the versions in use.
+
+    Paste it into a bug report.
 
     Example: baimu env
     """

@@ -8,15 +8,29 @@ import typer
 
 
 def eval(
-    model: Annotated[str, typer.Argument(help="Checkpoint or run folder.")],
-    data: Annotated[str, typer.Option(help="Data set: COCO json or folder, VOC or YOLO folder, or playground.")],
-    split: Annotated[str, typer.Option(help="Part of the data set to score.")] = "val",
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="Checkpoint or run folder.")],
+    data: Annotated[str, typer.Option(help="COCO json or folder, VOC or YOLO folder, data.yaml, or playground.")],
+    split: Annotated[
+        str | None, typer.Option(help="Split of the data set to score; by default val, else test, else all.")
+    ] = None,
+    val_fraction: Annotated[
+        float | None, typer.Option(help="Score the share of images that training with this option held out.")
+    ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Images a forward pass.")] = 8,
+    workers: Annotated[int, typer.Option(min=0, help="Processes that load images.")] = 0,
+    device: Annotated[str | None, typer.Option(help="For example cuda, cuda:1, mps or cpu.")] = None,
 ) -> None:
-    """Score a trained model on a data set: COCO's twelve figures and the average precision of each class.
+    """Score a trained model on a data set.
+
+    Prints COCO's twelve figures and the average precision of each class.
 
     Example: baimu eval runs/demo --data playground:val=50
+
+    Example: baimu eval runs/mine --data my_photos --split test
     """
     import baimu
 
-    typer.echo(str(baimu.eval(model, data, split=split, batch_size=batch_size)))
+    scores = baimu.eval(
+        model, data, split=split, val_fraction=val_fraction, batch_size=batch_size, workers=workers, device=device
+    )
+    typer.echo(str(scores))

@@ -27,3 +27,12 @@ def parse_settings(words: Sequence[str]) -> dict[str, Any]:
         except yaml.YAMLError:
             raise BaimuError(f"{word!r}: the value is neither a number, a word nor a list such as 0.6,0.9") from None
     return settings
+
+
+def format_setting(value: Any) -> str:
+    """A recipe value as :func:`parse_settings` reads it; fractions to four digits."""
+    if isinstance(value, tuple | list):
+        return ",".join(map(format_setting, value))
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

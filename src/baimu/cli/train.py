@@ -3,46 +3,56 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+if TYPE_CHECKING:
+    from baimu.recipes import Recipe
+
 
 def train(
-    model: Annotated[str, typer.Argument(help="Name of a model: see baimu models.")],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="Name of a model: see baimu models.")],
     settings: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[KEY=VALUE]...", help="Recipe fields to change. --dry-run lists them all."),
+        typer.Argument(metavar="KEY=VALUE", help="Recipe fields to change; --dry-run lists them all."),
     ] = None,
     data: Annotated[
-        str | None, typer.Option(help="Data set: COCO json or folder, VOC or YOLO folder, data.yaml, or playground.")
+        str | None, typer.Option(help="COCO json or folder, VOC or YOLO folder, data.yaml, or playground.")
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Run folder to write. Default: a new one below runs/.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on where the run in --out stopped.")] = False,
-    weights: Annotated[str | None, typer.Option(help="Checkpoint whose parameters to start from.")] = None,
-    devices: Annotated[int | None, typer.Option(min=1, help="Processes to train with, one a device.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder to write; by default a new one below runs.")] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue the run in --out, or the newest of this model.")
+    ] = False,
+    weights: Annotated[str | None, typer.Option(help="Checkpoint or run folder to start from.")] = None,
+    devices: Annotated[int | None, typer.Option(min=1, help="Processes to train with, one a GPU.")] = None,
+    val: Annotated[str | None, typer.Option(help="Data set to score on, where it is not part of --data.")] = None,
     val_fraction: Annotated[
-        float, typer.Option(min=0.0, max=1.0, help="Share of images to hold out where the data has no split.")
-    ] = 0.2,
+        float | None,
+        typer.Option(help="Share of all images to hold out, whatever splits the data has; without any, a fifth."),
+    ] = None,
+    tracker: Annotated[str | None, typer.Option(help="tensorboard, wandb or mlflow.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the resolved recipe and stop.")] = False,
 ) -> None:
-    """Train a model on your own data and write a run folder: checkpoints, scores, curves, pictures, report.
+    """Train a model on your own data.
 
-    Example: baimu train fcos_r50_fpn --data FOLDER epochs=24 lr=0.005
+    Writes a run folder: checkpoints, scores, curves, pictures, report.
+
+    Example: baimu train fcos_r50_fpn --data my_photos epochs=24 lr=0.005
 
     Example: baimu train fcos_r50_fpn --dry-run epochs=24
     """
     import baimu
     from baimu.cli.settings import parse_settings
+    from baimu.zoo import recipe_of
 
     changes = parse_settings(settings or ())
+    recipe = recipe_of(model).replace(**changes)  # a wrong name or field is answered before anything is written
     if dry_run:
-        from baimu.zoo import recipe_of
-
-        typer.echo(recipe_of(model).replace(**changes).describe())
+        _print_recipe(recipe)
         return
     if data is None:
-        raise typer.BadParameter("say what to train on, for example --data FOLDER", param_hint="--data")
+        raise typer.BadParameter("say what to train on, for example --data my_photos", param_hint="--data")
     run = baimu.train(
         model,
         data,
@@ -50,7 +60,18 @@ def train(
         resume=resume,
         weights=weights,
         devices=devices,
+        val=val,
         val_fraction=val_fraction,
+        tracker=tracker,
         **changes,
     )
     typer.echo(str(run))
+
+
+def _print_recipe(recipe: Recipe) -> None:
+    from baimu.cli.settings import format_setting
+    from baimu.cli.table import print_table
+
+    fields = type(recipe).model_fields
+    rows = [(name, format_setting(value), fields[name].description or "") for name, value in recipe]
+    print_table(("field", "value", "meaning"), rows)

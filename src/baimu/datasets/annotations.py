@@ -29,16 +29,21 @@ class Columns:
 
     def take(self, indices: np.ndarray) -> Columns:
         outlines = None if self.outlines is None else self.outlines.take(indices)
-        arrays = (self.boxes, self.labels, self.crowd, self.areas, self.ids)
-        return Columns(*(array[indices] for array in arrays), outlines)
+        boxes, labels, crowd, areas, ids = (array[indices] for array in self.arrays)
+        return Columns(boxes, labels, crowd, areas, ids, outlines)
 
     def joined(self, other: Columns) -> Columns:
         outlines = None
         if self.outlines is not None and other.outlines is not None:
             outlines = self.outlines.joined(other.outlines)
-        mine = (self.boxes, self.labels, self.crowd, self.areas, self.ids)
-        theirs = (other.boxes, other.labels, other.crowd, other.areas, other.ids)
-        return Columns(*map(np.concatenate, zip(mine, theirs, strict=True)), outlines)
+        pairs = zip(self.arrays, other.arrays, strict=True)
+        boxes, labels, crowd, areas, ids = (np.concatenate(pair) for pair in pairs)
+        return Columns(boxes, labels, crowd, areas, ids, outlines)
+
+    @property
+    def arrays(self) -> tuple[np.ndarray, ...]:
+        """All but the outlines."""
+        return self.boxes, self.labels, self.crowd, self.areas, self.ids
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,8 +100,8 @@ class FileSource:
                     mask[y1:y2, x1:x2] = True
                 else:
                     mask[:] = drawn
-        arrays = (columns.boxes, columns.labels, columns.crowd, columns.areas, columns.ids)
-        return Objects(*(array[part] for array in arrays), masks)
+        boxes, labels, crowd, areas, ids = (array[part] for array in columns.arrays)
+        return Objects(boxes, labels, crowd, areas, ids, masks)
 
     def all_objects(self) -> Columns:
         """The objects of all images, in the order of the images."""
@@ -125,6 +130,10 @@ class FileSource:
         labels = np.array([classes.index(name) for name in self.classes], np.int64)[self.columns.labels]
         columns = replace(self.columns, labels=labels)
         return replace(self, classes=classes, category_ids=tuple(category_ids), columns=columns)
+
+    def with_problems(self, more: Problems) -> FileSource:
+        """The same data set with further problems that belong to no image."""
+        return replace(self, problems=self.problems.joined(more, len(self))) if len(more) else self
 
     def joined(self, other: FileSource) -> FileSource:
         """The images of both, ``other``'s after these; class names must agree."""
@@ -178,26 +187,27 @@ def assemble(
     if not len(files):
         raise DataError(f"{root}: no image is left to use{_first(log)}")
     boxes = columns.boxes.astype(np.float64).reshape(-1, 4)
-    limits = np.tile(sizes[images][:, ::-1].astype(np.float32).reshape(-1, 2), 2)
-    finite = np.isfinite(boxes).all(1)
-    boxes = np.where(finite[:, None], boxes.clip(-1e9, 1e9), 0).astype(np.float32)
-    positive = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
-    clipped = boxes.clip(0, limits)
-    inside = (clipped[:, 2] > clipped[:, 0]) & (clipped[:, 3] > clipped[:, 1])
-    cut = np.abs(clipped - boxes).max(1, initial=0) > 0.5
+    limits = np.tile(sizes[images][:, ::-1].astype(np.float64).reshape(-1, 2), 2)
+    finite = np.asarray(np.isfinite(boxes).all(axis=1))
+    boxes = np.where(finite[:, None], boxes, 0)
+    clipped = boxes.clip(0, limits).astype(np.float32)
+    overlaps = ((boxes[:, :2] < limits[:, :2]) & (boxes[:, 2:] > 0)).all(axis=1)
+    outside = finite & (boxes[:, 2:] > boxes[:, :2]).all(axis=1) & ~overlaps
+    solid = (clipped[:, 2:] > clipped[:, :2]).all(axis=1)
+    cut = np.abs(clipped - boxes).max(axis=1, initial=0) > 0.5
     faults = (
         (~finite, "is not made of finite numbers", "annotation skipped"),
-        (finite & ~positive, "has no area", "annotation skipped"),
-        (finite & positive & ~inside, "lies outside the image", "annotation skipped"),
-        (finite & positive & inside & cut, "lies partly outside the image", "box clipped to the image"),
+        (finite & ~outside & ~solid, "has no area", "annotation skipped"),
+        (outside, "lies outside it", "annotation skipped"),
+        (solid & cut, "lies partly outside it", "box clipped to the image"),
     )
     for rows, what, action in faults:
         for t in np.flatnonzero(rows).tolist():
             x1, y1, x2, y2 = columns.boxes[t].tolist()
             height, width = sizes[images[t]].tolist()
-            text = f"box ({x1:g}, {y1:g}) to ({x2:g}, {y2:g}) {what} of {width}x{height}"
+            text = f"box ({x1:g}, {y1:g}) to ({x2:g}, {y2:g}) of a {width}x{height} image {what}"
             log.add(*record(t), text, action, image=int(images[t]))
-    keep = np.flatnonzero(finite & positive & inside)
+    keep = np.flatnonzero(solid)
     keep = keep[np.argsort(images[keep], kind="stable")]
     box_areas = (clipped[:, 2] - clipped[:, 0]) * (clipped[:, 3] - clipped[:, 1])
     areas = np.where(columns.areas > 0, columns.areas, box_areas)

@@ -67,7 +67,6 @@ class Problems(Sequence[Problem]):
         keep = np.flatnonzero((self._images < 0) | (place[self._images] >= 0))
         return Problems(self._texts.take((4 * keep[:, None] + np.arange(4)).ravel()), place[self._images[keep]])
 
-
     def joined(self, other: Problems, length: int) -> Problems:
         """These, and those of a data set whose images come after these ``length``."""
         texts = Texts.of([*self._texts, *other._texts])

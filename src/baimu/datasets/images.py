@@ -1,4 +1,4 @@
-"""Image files to RGB pixels, by Pillow alone: the right way up, whatever their mode, or an error that names the file."""
+"""Image files to RGB pixels, by Pillow alone: right way up, whatever their mode, or an error that names the file."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def decode_image(
     rotation have that size, they are returned, so that annotations and pixels agree; where neither do, it raises.
 
     Raises :class:`~baimu.errors.ImageError`: missing, not a regular file (a folder, a pipe), empty, not an image,
-    truncated or damaged, more than ``PIL.Image.MAX_IMAGE_PIXELS`` pixels, or a size that contradicts ``annotated_size``.
+    truncated or damaged, more than ``PIL.Image.MAX_IMAGE_PIXELS`` pixels, or not of ``annotated_size``.
     """
     label = "image bytes" if isinstance(source, bytes) else os.fspath(source)
     with _open(source, label) as image:
@@ -62,16 +62,15 @@ def decode_image(
         if annotated_size is not None and _shown_size(image, turn) != annotated_size:
             if _shown_size(image, None) != annotated_size:
                 raise ImageError(
-                    f"{label}: is {_text(_shown_size(image, turn))}, but its annotations say {_text(annotated_size)} (width "
-                    "x height); correct the size in the annotation file, or restore the image that was annotated"
+                    f"{label}: is {_text(_shown_size(image, turn))} pixels wide and high, but its annotations say "
+                    f"{_text(annotated_size)}; correct the annotation file, or restore the image that was annotated"
                 )
             turn = None
         if at_least is not None and image.format == "JPEG":
             image.draft("", (at_least, at_least))
         try:
             image.load()
-            picture = _to_rgb(image)
-            return np.array(picture if turn is None else picture.transpose(turn))
+            return _pixels(image, turn)
         except ImageError as error:
             raise ImageError(f"{label}: {error}") from None
         except Exception as error:  # decoders raise OSError, SyntaxError, ValueError, struct.error, zlib.error, …
@@ -79,9 +78,8 @@ def decode_image(
 
 
 def rgb_from_pillow(image: Image.Image) -> np.ndarray:
-    """An opened Pillow image as RGB uint8 (H, W, 3), by the rules of :func:`decode_image`."""
-    picture, turn = _to_rgb(image), _turn(image)
-    return np.array(picture if turn is None else picture.transpose(turn))
+    """An opened Pillow image as RGB uint8 (H, W, 3), by the rules of :func:`decode_image`; Pillow's own errors pass."""
+    return _pixels(image, _turn(image))
 
 
 def image_size(source: str | os.PathLike[str] | bytes) -> tuple[int, int]:
@@ -97,7 +95,7 @@ def header_sizes(source: str | os.PathLike[str] | bytes) -> tuple[tuple[int, int
 
 
 def find_images(folder: Path) -> list[Path]:
-    """The regular files below ``folder`` with an image suffix, sorted; hidden files and folders are passed over."""
+    """The files below ``folder`` with an image suffix, sorted; hidden ones and linked folders are passed over."""
     found = []
     for parent, folders, files in os.walk(folder, followlinks=False):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
@@ -169,7 +167,8 @@ def _turn(image: Image.Image) -> Image.Transpose | None:
     if image.format == "TIFF":  # Pillow turns these by itself
         return None
     try:
-        if image.format == "PNG" and "exif" not in image.info and _has_late_exif(image.fp):
+        file = getattr(image, "fp", None)
+        if image.format == "PNG" and "exif" not in image.info and file is not None and _has_late_exif(file):
             image.load()
         # PngImageFile.getexif would decode all pixels to look for EXIF that nearly never comes after them.
         return _TURNS.get(Image.Image.getexif(image).get(_EXIF_ORIENTATION, 1))
@@ -191,6 +190,11 @@ def _has_late_exif(file: IO[bytes]) -> bool:
 def _shown_size(image: Image.Image, turn: Image.Transpose | None) -> tuple[int, int]:
     swapped = turn in (_TURNS[5], _TURNS[6], _TURNS[7], _TURNS[8])
     return (image.width, image.height) if swapped else (image.height, image.width)
+
+
+def _pixels(image: Image.Image, turn: Image.Transpose | None) -> np.ndarray:
+    picture = _to_rgb(image)
+    return np.array(picture if turn is None else picture.transpose(turn))
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

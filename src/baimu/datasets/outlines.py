@@ -19,7 +19,7 @@ Outline = list[np.ndarray]
 
 @dataclass(frozen=True, eq=False)
 class Outlines:
-    """The outlines of T objects with P parts. ``words`` holds float32 coordinates and uint32 run lengths by their bits."""
+    """The outlines of T objects with P parts. ``words`` holds float32 coordinates and run lengths by their bits."""
 
     words: np.ndarray  # uint32
     part_spans: np.ndarray  # (P, 2) into words

@@ -93,23 +93,22 @@ def _texture(rng: np.random.Generator, kind: str, height: int, width: int) -> np
 def _pattern(placed: Placed) -> np.ndarray:
     """How much of the item's second colour shows inside it. Patterns too fine for the pixels are left out."""
     item, u, v = placed.item, placed.u, placed.v
-    pixels = placed.distance.shape[0] / 2.5
+    period = item.period * placed.radius  # pixels
     if item.pattern == "gradient":
         return (0.5 + 0.5 * v).clip(0, 1)
-    if item.pattern == "plain" or item.period * pixels < 5:
+    if item.pattern == "plain" or period < 5:
         return np.zeros((1, 1), np.float32)
     rate = TAU / item.period
     if item.pattern == "stripes":
-        return _steep(np.sin(rate * u), 0.25 * item.period * pixels)
+        return _steep(np.sin(rate * u), 0.25 * period)
     wave = np.sin(0.7 * rate * u) * np.sin(0.7 * rate * v)
-    return _steep(wave if item.pattern == "checks" else wave - 0.4, 0.3 * item.period * pixels)
+    return _steep(wave if item.pattern == "checks" else wave - 0.4, 0.3 * period)
 
 
 def _paint_item(picture: np.ndarray, placed: Placed, light: float) -> None:
     """Shadow, then body with pattern, outline, eye and a little roundness; soft edges by distance."""
-    item, distance = placed.item, placed.distance
+    item, distance, radius = placed.item, placed.distance, placed.radius
     height, width = picture.shape[1:]
-    radius = distance.shape[0] / 2.5
     if item.shadow:
         offset = max(1, round(radius * 0.1))
         common = overlap(placed, height, width, offset, round(-light * offset))

@@ -155,7 +155,7 @@ class Playground:
 
 def _bounds(masks: np.ndarray) -> np.ndarray:
     """(n, 4) float32 xyxy around the true pixels of (n, H, W) masks, none of them empty."""
-    rows, columns = masks.any(2), masks.any(1)
+    rows, columns = np.any(masks, axis=2), np.any(masks, axis=1)
     height, width = masks.shape[1:]
     edges = (columns.argmax(1), rows.argmax(1), width - columns[:, ::-1].argmax(1), height - rows[:, ::-1].argmax(1))
     return np.stack(edges, 1).astype(np.float32)

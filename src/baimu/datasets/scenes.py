@@ -93,6 +93,7 @@ class Placed(NamedTuple):
     item: Item
     top: int
     left: int
+    radius: float  # pixels
     u: np.ndarray  # the item's own coordinates, see shapes
     v: np.ndarray
     distance: np.ndarray  # to the edge in pixels, negative inside
@@ -131,7 +132,7 @@ def rasterise(item: Item, index: int, height: int, width: int) -> Placed:
     u, v = columns * cosine + rows * sine, rows * cosine - columns * sine
     if item.mirrored:
         u = -u
-    return Placed(index, item, top, left, u, v, SHAPES[item.shape].distance(u, v) * radius)
+    return Placed(index, item, top, left, radius, u, v, SHAPES[item.shape].distance(u, v) * radius)
 
 
 def lay_out(scene: Scene, height: int, width: int) -> Layout:

@@ -46,9 +46,18 @@ class Problem:
 class DetectionSource(Protocol):
     """Images with objects, by index. Cheap to send to worker processes."""
 
-    classes: tuple[str, ...]  # names of the labels 0…K−1
-    category_ids: Sequence[int]  # the data set's own id of each label, for writing results
-    problems: Sequence[Problem]
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the labels 0…K−1."""
+        ...
+
+    @property
+    def category_ids(self) -> Sequence[int]:
+        """The data set's own id of each label, for writing results."""
+        ...
+
+    @property
+    def problems(self) -> Sequence[Problem]: ...
 
     def __len__(self) -> int: ...
 
@@ -66,7 +75,8 @@ class DetectionSource(Protocol):
 
     def image(self, index: int, *, at_least: int | None = None) -> np.ndarray:
         """RGB uint8 (H, W, 3). With ``at_least``, a JPEG may come at 1/2, 1/4 or 1/8 scale as long as its shorter
-        side stays >= ``at_least`` pixels; ``size`` still tells the full one. Raises :class:`~baimu.errors.ImageError`."""
+        side stays >= ``at_least`` pixels; ``size`` still tells the full one. Raises
+        :class:`~baimu.errors.ImageError`."""
         ...
 
     def objects(self, index: int) -> Objects: ...

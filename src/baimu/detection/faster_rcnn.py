@@ -185,7 +185,7 @@ class FasterRCNN(Detector):
         score = keep_best(box, score, torch.cat(levels, 1), self.rpn_iou_threshold)
         score, index = score.topk(min(total, score.shape[1]))
         valid = score > 0
-        return Proposals(take(box, index) * valid[..., None], valid)
+        return Proposals(take(box, index).masked_fill(~valid[..., None], 0), valid)
 
     def losses(self, images: Tensor, targets: Targets) -> dict[str, Tensor]:
         """Both stages' losses in one pass; proposals and the choice of RoIs take no gradient."""
@@ -200,9 +200,7 @@ class FasterRCNN(Detector):
     ) -> dict[str, Tensor]:
         """BCE and L1 over sampled anchors, both over the number sampled (1506.01497 Eq. 1)."""
         anchor = torch.cat(anchors)
-        assigned = max_iou_assign(
-            anchor, targets, positive=0.7, negative=0.3, low_quality="object", min_positive=0.3
-        )
+        assigned = max_iou_assign(anchor, targets, positive=0.7, negative=0.3, low_quality="object", min_positive=0.3)
         sampled = self.rpn_sampler(assigned)
         count = reduce_mean(sampled.valid.sum().float()).clamp(min=1)
         logit = torch.cat(logits, 1).gather(1, sampled.index)

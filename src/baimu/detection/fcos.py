@@ -138,9 +138,7 @@ class FCOS(Detector):
         max_detections: int = 100,
         nms: Nms = multiclass_nms,
     ) -> None:
-        super().__init__(
-            num_classes=num_classes, iou_threshold=iou_threshold, max_detections=max_detections, nms=nms
-        )
+        super().__init__(num_classes=num_classes, iou_threshold=iou_threshold, max_detections=max_detections, nms=nms)
         check_pyramid(neck, "FCOS", levels=len(ranges))
         self.backbone, self.neck = backbone, neck
         self.head = head or FCOSHead(neck.channels[0], num_classes, neck.strides)
@@ -155,16 +153,15 @@ class FCOS(Detector):
             grid_points(x.shape[2], x.shape[3], stride, 0.5, x.device)
             for x, stride in zip(maps, self.neck.strides, strict=True)
         ]
-        return FCOSOutput(*self.head(maps), points)
+        logits, distances, centers = self.head(maps)
+        return FCOSOutput(logits, distances, centers, points)
 
     def assign(self, points: list[Tensor], targets: Targets) -> Tensor:
         """Object index of each point, −1 background (§3.1)."""
-        return point_assign(
-            points, targets, strides=self.neck.strides, ranges=self.ranges, radius=self.center_radius
-        )
+        return point_assign(points, targets, strides=self.neck.strides, ranges=self.ranges, radius=self.center_radius)
 
     def loss(self, outputs: FCOSOutput, targets: Targets) -> dict[str, Tensor]:
-        """Focal loss over the positives' number, box loss weighted by and over centre-ness, BCE on centre-ness (Eq. 2)."""
+        """Focal loss and centre-ness BCE over the number of positives; box loss by and over centre-ness (Eq. 2)."""
         index = self.assign(outputs.points, targets)
         positives = reduce_mean((index >= 0).sum().float()).clamp(min=1)
 

@@ -60,9 +60,11 @@ class RetinaNetOutput(NamedTuple):
 
 
 class RetinaHead(nn.Module):
-    """Two towers of 3x3 convolutions, shared by all levels, not by the tasks (§4). Bias starts at a 1 % prior (§3.3)."""
+    """Two towers of 3x3 convolutions, shared by levels, not by tasks (§4). Its bias starts at a 1 % prior (§3.3)."""
 
-    def __init__(self, channels: int, anchors: int, num_classes: int, *, depth: int = 4, norm: Norm | None = None) -> None:
+    def __init__(
+        self, channels: int, anchors: int, num_classes: int, *, depth: int = 4, norm: Norm | None = None
+    ) -> None:
         super().__init__()
         self.num_classes = num_classes
         self.class_tower = conv_tower(channels, depth, norm=norm)
@@ -98,9 +100,7 @@ class RetinaNet(Detector):
         max_detections: int = 100,
         nms: Nms = multiclass_nms,
     ) -> None:
-        super().__init__(
-            num_classes=num_classes, iou_threshold=iou_threshold, max_detections=max_detections, nms=nms
-        )
+        super().__init__(num_classes=num_classes, iou_threshold=iou_threshold, max_detections=max_detections, nms=nms)
         check_pyramid(neck, "RetinaNet")
         octaves = (1.0, 2 ** (1 / 3), 2 ** (2 / 3))
         base = [base_anchors(4 * stride, octaves, (0.5, 1.0, 2.0)) for stride in neck.strides]
@@ -113,7 +113,8 @@ class RetinaNet(Detector):
     def forward(self, images: Tensor) -> RetinaNetOutput:
         """Normalised images (B, 3, H, W) → raw predictions."""
         maps = self.neck(self.backbone(images))
-        return RetinaNetOutput(*self.head(maps), self.anchors(maps))
+        logits, deltas = self.head(maps)
+        return RetinaNetOutput(logits, deltas, self.anchors(maps))
 
     def assign(self, anchors: Tensor, targets: Targets) -> Tensor:
         """IoU >= 0.5 is an object, < 0.4 background, between ignored (§4.1); no object stays without an anchor."""

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from baimu.draw.colours import class_colour, text_on
-from baimu.draw.fonts import face_for, font
+from baimu.draw.fonts import face_for, font, legible
 from baimu.results import Detections
 
 Rectangle = tuple[int, int, int, int]  # left, top, right, bottom; right and bottom lie outside
@@ -24,11 +24,11 @@ class Style:
     scale: int = 1  # whole factor by which the picture is enlarged before drawing, for small ones
     line_width: int | None = None
     font_size: int | None = None
-    labels: bool = True  # names and scores
+    show_names: bool = True  # with scores
     opacity: float = 0.45  # of masks
 
     def line(self, width: int, height: int) -> int:
-        return self.line_width or max(1, round(math.sqrt(width * height) / 300))
+        return self.line_width or max(1, round(math.sqrt(width * height) / 300 + 0.5))
 
     def font(self, width: int, height: int) -> int:
         return self.font_size or min(max(10, round(math.sqrt(width * height) / 45)), 64)
@@ -84,7 +84,7 @@ def draw_objects(
     for i in order:
         if places[i] is not None:
             _draw_frame(pen, places[i], line, colours[i])
-    if how.labels:
+    if how.show_names:
         size = how.font(picture.width, picture.height)
         plates = Plates(pen, picture.width, picture.height, size)
         for i in order[::-1]:
@@ -145,7 +145,13 @@ def _draw_frame(pen: ImageDraw.ImageDraw, place: Rectangle, line: int, colour: t
         for grow, width in ((out + rim, rim), (out - line, rim)):  # outside, then inside
             if right - left + 2 * grow > 2 * rim and bottom - top + 2 * grow > 2 * rim:
                 pen.rectangle((left - grow, top - grow, right + grow - 1, bottom + grow - 1), None, (25, 25, 28), width)
-    pen.rectangle((left - out, top - out, right + out - 1, bottom + out - 1), None, colour, line)
+    solid = min(right - left, bottom - top) + 2 * out <= 2 * line  # Pillow's outline of one pixel covers two
+    pen.rectangle(
+        (left - out, top - out, right + out - 1, bottom + out - 1),
+        colour if solid else None,
+        colour,
+        0 if solid else line,
+    )
 
 
 class Plates:
@@ -158,7 +164,7 @@ class Plates:
 
     def add(self, place: Rectangle, name: str, score: float | None, colour: tuple[int, int, int]) -> None:
         """Write ``name`` and ``score`` above ``place``, or else below, inside or beside it."""
-        name = " ".join(name.split())  # line ends and tabs would leave the plate
+        name = legible(" ".join(name.split()))  # line ends and tabs would leave the plate
         face = font(self._size, face_for(name))
         text = self._fit(name, "" if score is None else f" {score:.2f}", face)
         ascent, descent = face.getmetrics()

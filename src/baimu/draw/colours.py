@@ -13,7 +13,7 @@ LEVELS = ((0.70, 0.17), (0.60, 0.19), (0.82, 0.14))  # lightness, chroma: neighb
 
 @functools.lru_cache(maxsize=4096)
 def class_colour(label: int) -> Rgb:
-    """The colour of a label, a function of its number alone: golden-angle hues in OKLCH, as bright to the eye as another."""
+    """The colour of a label, a function of its number alone: hues a golden angle apart, equally strong to the eye."""
     lightness, chroma = LEVELS[label % len(LEVELS)]
     hue = 0.45 + label * GOLDEN_TURN
     return oklch(lightness, chroma, hue)

@@ -1,74 +1,33 @@
-"""Charts as matplotlib figures on their own canvas: nothing global, so any thread may draw, and no window opens."""
+"""The charts of a run: losses and scores, precision and recall, confusions, and what the data consists of."""
 
 from __future__ import annotations
 
-import csv
 import math
-import os
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties
-from matplotlib.text import Text
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
-from baimu.draw.colours import class_colour
-from baimu.draw.fonts import face_for
+from baimu.draw.charts import INK, QUIET, figure, legend, name_ticks, shade, styled
 
-INK, QUIET, RULE = "#22262b", "#6b7280", "#e5e7eb"
 PLACES = ("epoch", "step", "seconds")  # columns of results.csv that say when, not what
-MANY = 20  # classes: beyond, they cannot be told apart by colour, nor their names be read
+MANY = 20  # classes: beyond, they cannot be told apart by colour, nor their numbers be read
 
 Row = Mapping[str, Any]
 
 
-def figure(width: float, height: float) -> Figure:
-    """An empty figure of so many inches that draws itself without pyplot."""
-    made = Figure(figsize=(width, height), layout="constrained", facecolor="white")
-    FigureCanvasAgg(made)
-    return made
+@runtime_checkable
+class Labelled(Protocol):
+    """What :func:`label_statistics` asks of a data set: class names, a length, and the objects of each image."""
 
+    classes: tuple[str, ...]
 
-def save(made: Figure, path: str | Path, *, dpi: int = 144) -> Path:
-    """Write a figure; the format follows the suffix. The file appears whole or not at all."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.stem}.part{path.suffix}")
-    made.savefig(part, dpi=dpi)
-    os.replace(part, path)
-    return path
+    def __len__(self) -> int: ...
 
-
-def styled(axes: Axes, title: str, x: str = "", y: str = "") -> Axes:
-    """The look of every chart: two thin spines, a pale grid behind, quiet ticks, the title at the left."""
-    axes.set_title(title, loc="left", fontsize=11, fontweight="bold", color=INK)
-    axes.set_xlabel(x, fontsize=9, color=QUIET)
-    axes.set_ylabel(y, fontsize=9, color=QUIET)
-    axes.tick_params(labelsize=8, colors=QUIET, length=0)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color("#9ca3af")
-    axes.grid(color=RULE, linewidth=0.8)
-    axes.set_axisbelow(True)
-    return axes
-
-
-def written(texts: Iterable[Text], names: Sequence[str]) -> None:
-    """Put class names into texts as they are: no formulas, no lost underscores, a font that has their letters."""
-    for text, name in zip(texts, names, strict=True):
-        text.set_parse_math(False)
-        text.set_text(name if len(name) <= 32 else name[:31] + "…")
-        face = face_for(name)
-        if face:
-            text.set_fontproperties(FontProperties(fname=face, size=text.get_fontsize()))
-
-
-def shade(label: int) -> str:
-    """The class's colour for matplotlib."""
-    return "#{:02x}{:02x}{:02x}".format(*class_colour(label))
+    def objects(self, index: int) -> Any: ...
 
 
 def training_curves(rows: Sequence[Row]) -> Figure:
@@ -86,7 +45,7 @@ def training_curves(rows: Sequence[Row]) -> Figure:
     _lines(styled(left, "Losses", label), when, rows, losses)
     _lines(styled(centre, "Scores", label), when, rows, scores)
     _lines(styled(right, "Learning rate", label), when, rows, [c for c in columns if c == "lr"])
-    right.ticklabel_format(axis="y", scilimits=(-2, 2))
+    right.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     for axes in (centre, right):
         axes.set_ylim(bottom=0)
     return made
@@ -108,7 +67,9 @@ def _times(rows: Sequence[Row]) -> tuple[list[float], str]:
 def _lines(axes: Axes, when: Sequence[float], rows: Sequence[Row], columns: Sequence[str]) -> None:
     handles = []
     for i, column in enumerate(columns):
-        points = [(x, _number(row[column])) for x, row in zip(when, rows, strict=True) if row.get(column) not in (None, "")]
+        points = [
+            (x, _number(row[column])) for x, row in zip(when, rows, strict=True) if row.get(column) not in (None, "")
+        ]
         x, y = zip(*points, strict=True) if points else ((), ())
         total = column == "loss"
         line = axes.plot(
@@ -121,7 +82,7 @@ def _lines(axes: Axes, when: Sequence[float], rows: Sequence[Row], columns: Sequ
         )
         handles += line
     if len(columns) > 1:
-        _legend(axes, handles, columns)
+        legend(axes, handles, columns)
 
 
 def _number(value: Any) -> float:
@@ -129,12 +90,6 @@ def _number(value: Any) -> float:
         return float(value)
     except (TypeError, ValueError):
         return math.nan
-
-
-def _legend(axes: Axes, handles: Sequence[Any], names: Sequence[str], *, outside: bool = False) -> None:
-    place: dict[str, Any] = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)} if outside else {"loc": "best"}
-    legend = axes.legend(handles, ["·"] * len(handles), fontsize=8, frameon=False, labelcolor=INK, **place)
-    written(legend.get_texts(), names)
 
 
 def precision_recall(
@@ -145,22 +100,22 @@ def precision_recall(
     Classes without objects have −1 or nan throughout and are left out. ``ap`` (K,) is written beside the names;
     it defaults to the mean precision. Beyond twenty classes their lines are grey and only the mean is named.
     """
-    known = np.isfinite(precision).all(1) & (precision >= 0).all(1)
-    ap = np.where(known, np.where(known[:, None], precision, 0).mean(1), np.nan) if ap is None else ap
+    worst = precision.min(1, initial=1.0)  # nan where any is
+    shown = [k for k in range(len(names)) if worst[k] >= 0]
+    class_ap = precision.mean(1) if ap is None else ap
     made = figure(7.2, 4.6)
     axes = styled(made.subplots(), "Precision and recall", "recall", "precision")
-    shown = np.flatnonzero(known)
     many = len(shown) > MANY
     handles, labels = [], []
     for k in shown:
-        line = axes.plot(recall, precision[k], color="#c7ccd4" if many else shade(int(k)), linewidth=1 if many else 1.4)
+        line = axes.plot(recall, precision[k], color="#c7ccd4" if many else shade(k), linewidth=1 if many else 1.4)
         if not many:
             handles += line
-            labels.append(f"{names[k]}  {ap[k]:.3f}")
+            labels.append(f"{names[k]}  {class_ap[k]:.3f}")
     if len(shown):
         handles += axes.plot(recall, precision[shown].mean(0), color=INK, linewidth=2.6)
-        labels.append(f"all {len(shown)} classes  {np.nanmean(ap[shown]):.3f}")
-        _legend(axes, handles, labels, outside=True)
+        labels.append(f"all {len(shown)} classes  {np.nanmean(class_ap[shown]):.3f}")
+        legend(axes, handles, labels, outside=True)
     axes.set(xlim=(0, 1), ylim=(0, 1.02))
     return made
 
@@ -180,10 +135,10 @@ def confusion_matrix(counts: np.ndarray, names: Sequence[str]) -> Figure:
     axes.grid(visible=False)
     shown = axes.imshow(share, cmap="Blues", vmin=0, vmax=1, aspect="equal")
     axes.spines[:].set_visible(False)
-    ticks = np.arange(len(labels))[:: math.ceil(len(labels) / 60)]
-    axes.set_xticks(ticks, [""] * len(ticks), rotation=90)
-    axes.set_yticks(ticks, [""] * len(ticks))
-    _tick_names(axes, [labels[i] for i in ticks])
+    ticks = [*range(0, len(names), math.ceil(len(labels) / 60)), len(names)]
+    for axis in (axes.xaxis, axes.yaxis):
+        name_ticks(axis, ticks, [labels[i] for i in ticks])
+    axes.tick_params(axis="x", rotation=90)
     if not many:
         for i, k in np.argwhere(counts > 0):
             colour = "white" if share[i, k] > 0.55 else INK
@@ -195,13 +150,74 @@ def confusion_matrix(counts: np.ndarray, names: Sequence[str]) -> Figure:
     return made
 
 
-def _tick_names(axes: Axes, names: Sequence[str]) -> None:
-    """Class names along both axes, as they are; tick labels are fixed by now, so the texts stay what they are told."""
-    for axis in (axes.xaxis, axes.yaxis):
-        written(axis.get_ticklabels(), names)
+def label_statistics(source: Labelled, *, limit: int = 5000) -> Figure:
+    """Objects per class, box sizes and objects per image of a data set, crowd not counted.
+
+    Of more than ``limit`` images, that many are read, evenly spread over the set, and the title says so.
+    """
+    chosen = np.linspace(0, len(source) - 1, min(limit, len(source))).round().astype(int)
+    all_labels, all_boxes = [np.zeros(0, np.int64)], [np.zeros((0, 4), np.float32)]
+    for i in chosen:
+        objects = source.objects(int(i))
+        all_labels.append(objects.labels[~objects.crowd])
+        all_boxes.append(objects.boxes[~objects.crowd])
+    labels, boxes = np.concatenate(all_labels), np.concatenate(all_boxes)
+    made = figure(11, min(max(3.6, 1.2 + 0.2 * len(source.classes)), 14))
+    left, centre, right = made.subplots(1, 3, width_ratios=(1.2, 1, 1))
+    _class_bars(left, np.bincount(labels, minlength=len(source.classes)), source.classes)
+    _box_sizes(centre, boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1])
+    per_image = np.bincount([len(found) for found in all_labels[1:]], minlength=1)
+    styled(right, "Objects per image", "objects", "images")
+    right.bar(np.arange(len(per_image)), per_image, width=0.8 if len(per_image) < 40 else 1.0, color="#5b8def")
+    right.grid(visible=False, axis="x")
+    right.xaxis.set_major_locator(MaxNLocator(8, integer=True))
+    right.yaxis.set_major_locator(MaxNLocator(8, integer=True))
+    part = f"{len(chosen):,} of " if len(chosen) < len(source) else ""
+    made.suptitle(f"{part}{len(source):,} images, {len(labels):,} objects", x=0.01, ha="left", fontsize=9, color=QUIET)
+    return made
 
 
-def read_rows(path: str | Path) -> list[dict[str, str]]:
-    """The rows of a results.csv as texts, which :func:`training_curves` understands."""
-    with open(path, encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
+def _class_bars(axes: Axes, counts: np.ndarray, names: Sequence[str]) -> None:
+    """A bar a class in label order, its count behind it; beyond 60 classes only the most frequent ones are named."""
+    most = np.sort(np.argsort(-counts, kind="stable")[:60])
+    cut = f" (the {len(most)} most frequent of {len(names)})" if len(most) < len(names) else ""
+    styled(axes, f"Objects per class{cut}", "objects")
+    places = list(range(len(most)))
+    axes.barh(places, counts[most], color=[shade(int(k)) for k in most], height=0.72)
+    for place, count in zip(places, counts[most], strict=True):
+        axes.annotate(
+            f"{count:,}", (count, place), (3, 0), textcoords="offset points", va="center", fontsize=7, color=QUIET
+        )
+    name_ticks(axes.yaxis, places, [names[int(k)] for k in most])
+    axes.set_ylim(len(most) - 0.4, -0.6)
+    axes.set_xlim(0, max(counts.max(initial=0), 1) * 1.14)  # room for the counts
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    axes.grid(visible=False, axis="y")
+
+
+def _box_sizes(axes: Axes, widths: np.ndarray, heights: np.ndarray) -> None:
+    """Heights over widths, both logarithmic, darker where there are more; a square box lies on the diagonal."""
+    styled(axes, "Box sizes", "width, pixels", "height, pixels")
+    real = (widths > 0) & (heights > 0)
+    if real.any():
+        widths, heights = widths[real], heights[real]
+        low, high = min(widths.min(), heights.min()) / 1.2, max(widths.max(), heights.max()) * 1.2
+        left, right = math.log10(low), math.log10(high)
+        axes.plot((low, high), (low, high), color="#9ca3af", linewidth=0.8, linestyle=":")
+        axes.hexbin(
+            widths,
+            heights,
+            xscale="log",
+            yscale="log",
+            gridsize=32,
+            mincnt=1,
+            bins="log",
+            cmap="GnBu",
+            extent=(left, right, left, right),
+            edgecolors="none",
+        )
+        axes.set(xlim=(low, high), ylim=(low, high))
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axis.set_major_formatter(lambda value, _: f"{value:g}")
+            axis.set_minor_locator(NullLocator())

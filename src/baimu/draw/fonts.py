@@ -1,4 +1,4 @@
-"""Fonts for pictures and charts: DejaVu Sans, which ships with matplotlib, and where it lacks a letter one of the system's."""
+"""Fonts for pictures and charts: DejaVu Sans, which ships with matplotlib; where it lacks a letter, a system font."""
 
 from __future__ import annotations
 
@@ -9,7 +9,17 @@ from pathlib import Path
 from PIL import ImageFont
 
 # Files of common CJK fonts, best first, matched against what lies in the system's font folders.
-FALLBACKS = ("notosanscjk", "sourcehansans", "wqy", "droidsansfallback", "pingfang", "hiragino", "msyh", "simhei", "arialuni")
+FALLBACKS = (
+    "notosanscjk",
+    "sourcehansans",
+    "wqy",
+    "droidsansfallback",
+    "pingfang",
+    "hiragino",
+    "msyh",
+    "simhei",
+    "arialuni",
+)
 FOLDERS = (
     "/usr/share/fonts",
     "/usr/local/share/fonts",
@@ -35,7 +45,7 @@ def dejavu() -> Path:
 
 @functools.lru_cache(maxsize=4096)
 def face_for(text: str) -> Path | None:
-    """The font file that can write ``text``: None for DejaVu, which also draws a box for what nobody can write."""
+    """The font file that can write ``text``: None for DejaVu, and if there is no better one."""
     letters = {ord(letter) for letter in text if not letter.isspace()}
     if not letters - _letters(dejavu()):
         return None
@@ -43,6 +53,12 @@ def face_for(text: str) -> Path | None:
         if not letters - _letters(path):
             return path
     return None
+
+
+def legible(text: str) -> str:
+    """The text with an empty box for each letter that its font lacks."""
+    known = _letters(face_for(text) or dejavu())
+    return "".join(letter if letter.isspace() or ord(letter) in known else "□" for letter in text)
 
 
 @functools.lru_cache(maxsize=16)

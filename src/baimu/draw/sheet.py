@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 
 from baimu.draw.boxes import as_picture, draw_detections, draw_objects
 from baimu.draw.colours import Rgb
-from baimu.draw.fonts import face_for, font
+from baimu.draw.fonts import face_for, font, legible
 from baimu.results import Detections
 from baimu.targets import Batch
 
@@ -53,7 +53,9 @@ def sheet(
     rows = math.ceil(len(shown) / columns)
     page_size = (GAP + columns * (width + GAP), GAP + rows * (head + height + GAP))
     if max(page_size) > LARGEST:
-        raise ValueError(f"a sheet of {page_size[0]} x {page_size[1]} pixels is too large; give fewer pictures or cell=")
+        raise ValueError(
+            f"a sheet of {page_size[0]} x {page_size[1]} pixels is too large; give fewer pictures or cell="
+        )
     page = Image.new("RGB", page_size, PAPER)
     pen = ImageDraw.Draw(page)
     for i, picture in enumerate(shown):
@@ -69,17 +71,17 @@ def batch_sheet(
 ) -> Image.Image:
     """What the network is shown: the first ``limit`` images of a batch with their targets, padding cut off.
 
-    ``style`` as for :func:`~baimu.draw.boxes.draw_objects`; images shorter than 160 pixels are enlarged.
+    ``style`` as for :func:`~baimu.draw.boxes.draw_objects`; small images are enlarged.
     """
     count = min(limit, len(batch))
     images = batch.images[:count].permute(0, 2, 3, 1).cpu().numpy()
     targets = batch.targets.to("cpu")
+    look = {"scale": enlargement([tuple(size) for size in targets.sizes[:count].tolist()]), **style}
     pictures = []
     for i in range(count):
         height, width = targets.sizes[i].tolist()
         real = targets.valid[i]
         masks = None if targets.masks is None else targets.masks[i].numpy()[:, :height, :width]
-        look = {"scale": enlargement(height, width), **style}
         boxes, labels = targets.boxes[i][real].numpy(), targets.labels[i][real].numpy()
         pictures.append(draw_objects(images[i, :height, :width], boxes, labels, names, masks=masks, **look))
     return sheet(pictures, columns, titles=[PurePath(name).name for name in batch.names[:count]])
@@ -101,8 +103,8 @@ def comparison_sheet(
     """
     pictures: list[Image.Image] = []
     titles: list[str] = []
+    look = {"scale": enlargement([found.size for found in detections]), **style}
     for image, truth, found in zip(images, truths, detections, strict=True):
-        look = {"scale": enlargement(*found.size), **style}
         veil = truth.masks if masks else None
         pictures.append(draw_objects(image, truth.boxes, truth.labels, found.names, masks=veil, **look))
         pictures.append(draw_detections(image, found, min_score=min_score, **look))
@@ -112,9 +114,9 @@ def comparison_sheet(
     return sheet(pictures, 2 * pairs, titles=titles)
 
 
-def enlargement(height: int, width: int) -> int:
-    """The whole factor that brings a picture's shorter side to 160 pixels or more, so that names fit on it."""
-    return max(1, math.ceil(160 / min(height, width)))
+def enlargement(sizes: Sequence[tuple[int, ...]]) -> int:
+    """One whole factor for all pictures that brings the shortest side to about 240 pixels, so that names fit on it."""
+    return max(1, round(240 / min((min(size) for size in sizes), default=240)))
 
 
 def _things(count: int) -> str:
@@ -131,7 +133,7 @@ def _resized(picture: Image.Image, cell: int | None) -> Image.Image:
 
 def _write(pen: ImageDraw.ImageDraw, title: str, x: int, y: int, room: int, size: int) -> None:
     """A title in one line; of one that is too long the end stays, for that is where file names differ."""
-    title = " ".join(title.split())
+    title = legible(" ".join(title.split()))
     face = font(size, face_for(title))
     if face.getlength(title) > room:
         while title and face.getlength("…" + title) > room:

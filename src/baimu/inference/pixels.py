@@ -11,8 +11,8 @@ from baimu.errors import ImageError
 def rgb_from_array(array: np.ndarray, name: str) -> np.ndarray:
     """RGB uint8 (H, W, 3) from (H, W, 3) RGB, (H, W, 4) RGBA, laid over white, or grey (H, W) and (H, W, 1).
 
-    uint8 is taken as it is; bool is 0 and 255; uint16 is divided by 257; floats are 0…1; other whole numbers must lie in
-    0…255. Raises :class:`~baimu.errors.ImageError`, starting with ``name``, for anything else: numbers out of that
+    uint8 is taken as it is; bool is 0 and 255; uint16 is divided by 257; floats are 0…1; other whole numbers must lie
+    in 0…255. Raises :class:`~baimu.errors.ImageError`, starting with ``name``, for anything else: numbers out of that
     range, nan, another shape, or no pixels.
     """
     if array.ndim == 2:
@@ -36,7 +36,9 @@ def rgb_from_tensor(tensor: Tensor, name: str) -> np.ndarray:
     if tensor.ndim == 3 and tensor.shape[0] in (1, 3, 4):
         tensor = tensor.permute(1, 2, 0)
     elif tensor.ndim != 2:
-        raise ImageError(f"{name}: a tensor must be (C, H, W) with C of 1, 3 or 4, or (H, W), got {tuple(tensor.shape)}")
+        raise ImageError(
+            f"{name}: a tensor must be (C, H, W) with C of 1, 3 or 4, or (H, W), got {tuple(tensor.shape)}"
+        )
     tensor = tensor.detach().cpu()
     if tensor.is_floating_point():
         tensor = tensor.float()  # numpy knows no bfloat16

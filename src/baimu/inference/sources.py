@@ -53,10 +53,10 @@ class Images:
 def open_images(source: Any) -> Images:
     """Open what the user gave; nothing is decoded or downloaded before its turn comes.
 
-    =========================  ==========================================================================================
+    =========================  ========================================================================================
     path (``str``, ``Path``)   an image file, whatever its suffix, or a video file
-    folder                     its image files, those of its subfolders too, sorted by path; hidden ones are passed over
-    pattern (``"a/**/*.jpg"``)  the image files it matches, sorted by path
+    folder                     its image files and those of its subfolders, sorted by path; hidden ones are passed over
+    ``"a/**/*.jpg"``           the image files it matches, sorted by path
     ``"http(s)://…"``          one image, downloaded (at most 64 MiB, one minute); the network is used for nothing else
     ``0``, ``"camera:0"``      a camera, without end; also ``"rtsp://…"``
     ``PIL.Image``              EXIF orientation applied, like a file
@@ -65,16 +65,18 @@ def open_images(source: Any) -> Images:
     ``bytes``                  an encoded image
     list, tuple, generator     any of these that is *one* image, in order; a generator is read as it goes
     data set                   the images of a :class:`~baimu.datasets.source.DetectionSource`
-    =========================  ==========================================================================================
+    =========================  ========================================================================================
 
     Arrays and tensors are uint8, or floats in 0…1 (:func:`~baimu.inference.pixels.rgb_from_array`). Raises
-    :class:`~baimu.errors.DataError` at once for a missing path, a folder or pattern without images, or an unusable type.
+    :class:`~baimu.errors.DataError` at once for a missing path, a folder or pattern without images, or a wrong type.
     """
     if isinstance(source, bool):
         raise DataError(f"cannot look for objects in {source!r}")
     if isinstance(source, int):
         return Images(_named(video.camera_frames(source), f"camera:{source}"), endless=True)
-    if isinstance(source, str) and (address := re.match(r"(camera|[a-z][a-z0-9+.-]+(?=://)):(.*)", source, re.IGNORECASE)):
+    if isinstance(source, str) and (
+        address := re.match(r"(camera|[a-z][a-z0-9+.-]+(?=://)):(.*)", source, re.IGNORECASE)
+    ):
         return _address(source, *address.groups())
     if isinstance(source, str | os.PathLike):
         return _path(os.fspath(source))

@@ -17,7 +17,23 @@ if TYPE_CHECKING:
     import PIL.Image
 
 SUFFIXES = frozenset(
-    {".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".mts", ".m2ts", ".ts", ".wmv", ".flv", ".3gp", ".ogv"}
+    {
+        ".mp4",
+        ".m4v",
+        ".mov",
+        ".avi",
+        ".mkv",
+        ".webm",
+        ".mpg",
+        ".mpeg",
+        ".mts",
+        ".m2ts",
+        ".ts",
+        ".wmv",
+        ".flv",
+        ".3gp",
+        ".ogv",
+    }
 )
 """Lower-case suffixes that make a file a video."""
 
@@ -33,7 +49,10 @@ def video_rate(path: str) -> float | None:
 
 
 def video_frames(path: str) -> Iterator[np.ndarray]:
-    """The frames of a video file or network stream, turned the way they are meant to be seen."""
+    """The frames of a video file or network stream, turned the way they are meant to be seen.
+
+    Damage that stops the decoder raises :class:`~baimu.errors.DataError`; smaller damage it conceals, as players do.
+    """
     return _frames(path, path)
 
 
@@ -82,9 +101,12 @@ def save_video(path: str | Path, frames: Iterable[np.ndarray | PIL.Image.Image],
             container.mux(stream.encode(None))
         part.replace(path)
     except (OSError, ValueError, av.FFmpegError) as error:
-        raise DataError(f"{path}: cannot be written as a video ({error}); check the suffix, the folder and the disk") from None
+        raise DataError(
+            f"{path}: cannot be written as a video ({error}); check the suffix, the folder and the disk"
+        ) from None
     finally:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
     return path
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from typing import TypeVar
 
 import torch
@@ -25,6 +26,7 @@ def fold_norms(model: Model) -> Model:
     for parent in model.modules():
         for conv_name, norm_name in _pairs(parent):
             conv, norm = parent.get_submodule(conv_name), parent.get_submodule(norm_name)
+            assert isinstance(conv, nn.Conv2d)
             scale, shift = _affine(norm)
             conv.weight.mul_(scale[:, None, None, None])
             bias = shift if conv.bias is None else shift + conv.bias * scale
@@ -44,7 +46,7 @@ def _pairs(parent: nn.Module) -> list[tuple[str, str]]:
     names = list(children)
     candidates = [("conv", "norm"), *((f"conv{i}", f"bn{i}") for i in range(1, 10))]
     if isinstance(parent, nn.Sequential):
-        candidates = list(zip(names, names[1:], strict=False))
+        candidates = list(itertools.pairwise(names))
     return [
         (a, b)
         for a, b in candidates
@@ -55,5 +57,8 @@ def _pairs(parent: nn.Module) -> list[tuple[str, str]]:
 def _affine(norm: nn.Module) -> tuple[torch.Tensor, torch.Tensor]:
     if isinstance(norm, FrozenBatchNorm2d):
         return norm.affine()
+    assert isinstance(norm, nn.BatchNorm2d)
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
     scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
     return scale, norm.bias - norm.running_mean * scale

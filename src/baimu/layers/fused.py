@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -10,8 +12,8 @@ from torch import Tensor, nn
 class FusedConv2d(nn.Module):
     """A frozen convolution that adds, and applies ReLU, while its result is still in cache.
 
-    On a CPU through oneDNN's post-operations, with weights laid out once for the kernel; elsewhere, and where this
-    build of torch lacks them, the plain operators.
+    On a CPU through oneDNN's post-operations, with weights laid out once for the kernel; elsewhere, under autocast
+    (which they ignore), and where this build of torch lacks them, the plain operators.
     """
 
     def __init__(self, conv: nn.Conv2d) -> None:
@@ -24,7 +26,8 @@ class FusedConv2d(nn.Module):
     def fused(self, x: Tensor, add: Tensor | None = None, relu: bool = False) -> Tensor:
         """``relu(conv(x) + add)``, both optional."""
         padding, stride, dilation, groups = self.settings
-        if x.device.type != "cpu" or x.dtype != self.weight.dtype or not _has_post_operations():
+        plain = x.device.type != "cpu" or x.dtype != self.weight.dtype or torch.is_autocast_enabled("cpu")
+        if plain or not _has_post_operations():
             out = F.conv2d(x, self.weight, self.bias, stride, padding, dilation, groups)
             out = out if add is None else out + add
             return F.relu_(out) if relu else out
@@ -40,10 +43,18 @@ class FusedConv2d(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return self.fused(x)
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_packed": None}  # the kernel's layout can neither be copied nor stored
+
+    def _load_from_state_dict(self, *args: Any) -> None:
+        super()._load_from_state_dict(*args)
+        self._packed = None
+
     def _pack(self) -> Tensor:
-        if self._packed is None or self._packed.dtype != self.weight.dtype:
-            self._packed = torch.ops.mkldnn._reorder_convolution_weight(self.weight, *self.settings)
-        return self._packed
+        packed = self._packed
+        if packed is None or packed.dtype != self.weight.dtype:
+            packed = self._packed = torch.ops.mkldnn._reorder_convolution_weight(self.weight, *self.settings)
+        return packed
 
 
 def _has_post_operations() -> bool:

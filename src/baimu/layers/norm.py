@@ -19,6 +19,9 @@ class FrozenBatchNorm2d(nn.Module):
     The state dict has the names of ``nn.BatchNorm2d``, so that either loads the other's.
     """
 
+    running_mean: Tensor
+    running_var: Tensor
+
     def __init__(self, channels: int, *, affine: bool = False, eps: float = 1e-5) -> None:
         super().__init__()
         self.eps = eps
@@ -71,11 +74,13 @@ def conv_norm(
     Frozen statistics are folded into the weights first, which saves two passes over the map in training too; a
     convolution that can do all of it in one pass (:class:`FusedConv2d`) is left to it.
     """
-    if isinstance(conv, FusedConv2d):
+    if isinstance(conv, FusedConv2d) and isinstance(norm, nn.Identity):
         return conv.fused(x, add, relu)
-    if isinstance(norm, FrozenBatchNorm2d):
+    if isinstance(conv, nn.Conv2d) and isinstance(norm, FrozenBatchNorm2d):
         scale, shift = norm.affine()
         weight = conv.weight * scale[:, None, None, None]
+        if conv.bias is not None:
+            shift = shift + conv.bias * scale
         x = F.conv2d(x, weight, shift, conv.stride, conv.padding, conv.dilation, conv.groups)
     else:
         x = norm(conv(x))

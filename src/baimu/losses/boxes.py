@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
@@ -22,9 +21,7 @@ def smooth_l1_loss(
     return F.smooth_l1_loss(prediction.float(), target.float(), reduction="none", beta=beta)
 
 
-def iou_loss(
-    boxes: Float[Tensor, "*n 4"], target: Float[Tensor, "*n 4"], eps: float = 1e-6
-) -> Float[Tensor, "*n"]:
+def iou_loss(boxes: Float[Tensor, "*n 4"], target: Float[Tensor, "*n 4"], eps: float = 1e-6) -> Float[Tensor, "*n"]:
     """``−ln IoU`` of xyxy boxes, IoU floored at ``eps`` (UnitBox, 1608.01471): 13.8 for boxes that do not meet."""
     return -paired_iou(boxes.float(), target.float(), "iou", eps).clamp(min=eps).log()
 

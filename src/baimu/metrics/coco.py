@@ -3,7 +3,8 @@
 N images, M annotated objects, D detections, K classes. The protocol is that of "Microsoft COCO: Common Objects in
 Context" (1405.0312) as pycocotools implements it: IoU thresholds .50:.05:.95, recall at 0:.01:1, areas split at 32²
 and 96², at most 1, 10 and 100 detections an image and class. Crowd objects, and VOC's difficult ones, may be found any
-number of times or not at all. A figure that is not defined (no object of that class or size) is nan; pycocotools says −1.
+number of times or not at all. A figure that is not defined (no object of that class or size) is nan, where
+pycocotools says −1.
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ class BoxScores:
         """The twelve figures by name, in COCO's order; undefined ones are nan."""
         return {name: getattr(self, name) for name in FIGURES}
 
-    def table(self) -> list[dict[str, str | int | float]]:
+    def table(self) -> list[dict[str, Any]]:
         """Rows for printing: all classes together, then each of them, with object and detection counts."""
         total = ("all", int(self.class_objects.sum()), int(self.class_detections.sum()))
         rows = [(*total, self.box_ap, self.box_ap50, self.box_ar_100)]
@@ -129,9 +130,12 @@ def score_boxes(
     class_rank: np.ndarray | None = None,
     confusion_score: float = 0.3,
 ) -> BoxScores:
-    """:func:`coco_evaluate` on columns. ``image_rank`` (N,) and ``class_rank`` (K,) are the places of images and labels
-    in the order of the data set's own ids: equal scores are taken in the order of the image ids, and the mean over classes
-    is summed in the order of the category ids, which can move the last digit."""
+    """:func:`coco_evaluate` on columns.
+
+    ``image_rank`` (N,) and ``class_rank`` (K,) are the places of images and labels in the order of the data set's own
+    ids: equal scores are taken in the order of the image ids, and the mean over classes is summed in the order of the
+    category ids, which can move the last digit.
+    """
     class_rank = np.arange(len(classes)) if class_rank is None else class_rank
     evaluation = _evaluate(truth, found, image_rank, class_rank)
     arrays = evaluation.eval
@@ -162,7 +166,7 @@ def confusion_matrix(
     """(K + 1, K + 1) counts: row the object's class, column the detection's, the last of each is background.
 
     Best score first, each detection takes the free object, of any class, that it overlaps most, with an IoU of at
-    least ``iou_threshold``. Crowd objects are not counted, nor are unmatched detections that lie on a crowd of their class.
+    least ``iou_threshold``. Crowd objects are not counted, nor are unmatched detections on a crowd of their class.
     """
     found = Found(*(column[found.scores >= min_score] for column in found))
     pairs = overlapping_pairs(found, truth, iou_threshold)
@@ -186,8 +190,8 @@ def confusion_matrix(
 
     counts = np.zeros((num_classes + 1, num_classes + 1), np.int64)
     np.add.at(counts, (truth.labels[object_of[matched]], found.labels[matched]), 1)
-    np.add.at(counts, (num_classes, found.labels[~matched & ~on_crowd]), 1)
-    np.add.at(counts, (truth.labels[free], num_classes), 1)
+    counts[-1] += np.bincount(found.labels[~matched & ~on_crowd], minlength=num_classes + 1)
+    counts[:, -1] += np.bincount(truth.labels[free], minlength=num_classes + 1)
     return counts
 
 

@@ -61,7 +61,9 @@ def found_table(detections: Sequence[Detections], source: DetectionSource) -> Fo
     Raises :class:`~baimu.errors.DataError` if there is not one result for each image, or if the class names differ.
     """
     if len(detections) != len(source):
-        raise DataError(f"{len(detections)} results for {len(source)} images; give one for each, in the data set's order")
+        raise DataError(
+            f"{len(detections)} results for {len(source)} images; give one for each, in the data set's order"
+        )
     classes = tuple(source.classes)
     for i, found in enumerate(detections):
         if found.names is not classes and tuple(found.names) != classes:

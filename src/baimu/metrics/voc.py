@@ -30,7 +30,7 @@ from baimu.results import Detections
 
 Method = Literal["area", "11_points", "11_points_arange"]
 """``area`` under the curve's monotone envelope (VOC 2010 on); the mean of ``11_points`` (VOC 2007); the same with
-recalls from a floating ``arange``, whose .6000000000000001 asks more than a recall of .6: only to repeat old figures."""
+recalls from a floating ``arange``, whose .6000000000000001 asks for more than .6: only to repeat old figures."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,7 +21,7 @@ from baimu.layers.norm import Norm
 
 
 class FPN(nn.Module):
-    """Reads ``channels`` and ``strides`` of ``backbone``; gives as many maps, plus ``extra``, all of ``out_channels``."""
+    """Reads ``channels`` and ``strides`` of ``backbone``; gives its maps and ``extra`` more, ``out_channels`` each."""
 
     def __init__(
         self,
@@ -41,9 +41,7 @@ class FPN(nn.Module):
         levels = len(backbone.channels)
         self.channels = (out_channels,) * (levels + extra)
         self.strides = (*backbone.strides, *(backbone.strides[-1] * 2 ** (i + 1) for i in range(extra)))
-        self.lateral = nn.ModuleList(
-            ConvNorm(c, out_channels, 1, norm=norm, relu=False) for c in backbone.channels
-        )
+        self.lateral = nn.ModuleList(ConvNorm(c, out_channels, 1, norm=norm, relu=False) for c in backbone.channels)
         self.output = nn.ModuleList(ConvNorm(out_channels, out_channels, norm=norm, relu=False) for _ in range(levels))
         sources = [backbone.channels[-1] if extra_from == "input" else out_channels, *[out_channels] * extra]
         self.coarse = nn.ModuleList(
@@ -59,9 +57,10 @@ class FPN(nn.Module):
     def forward(self, maps: Sequence[Tensor]) -> list[Tensor]:
         """Maps fine to coarse → the pyramid fine to coarse. Odd sizes are met by enlarging to the finer map's size."""
         laterals = [conv(x) for conv, x in zip(self.lateral, maps, strict=True)]
-        for i in range(len(laterals) - 1, 0, -1):
-            laterals[i - 1] = laterals[i - 1] + F.interpolate(laterals[i], laterals[i - 1].shape[2:], mode="nearest")
-        pyramid = [conv(x) for conv, x in zip(self.output, laterals, strict=True)]
+        merged = [laterals.pop()]
+        for finer in reversed(laterals):
+            merged.append(finer + F.interpolate(merged[-1], finer.shape[2:], mode="nearest"))
+        pyramid = [conv(x) for conv, x in zip(self.output, reversed(merged), strict=True)]
         if self.extra_from == "pool":
             for _ in range(self.extra):
                 pyramid.append(F.max_pool2d(pyramid[-1], 1, 2))

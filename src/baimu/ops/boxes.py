@@ -95,7 +95,7 @@ def decode_deltas(
 
 
 def encode_distances(points: Float[Tensor, "... 2"], boxes: Float[Tensor, "... 4"]) -> Float[Tensor, "... 4"]:
-    """Distances (left, top, right, bottom) from points to the sides of boxes, in pixels, broadcast; negative outside."""
+    """Distances (left, top, right, bottom) from points to the sides of boxes, pixels, broadcast; negative outside."""
     return torch.cat([points - boxes[..., :2], boxes[..., 2:] - points], -1)
 
 

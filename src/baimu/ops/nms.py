@@ -33,19 +33,17 @@ def grouped_nms(
     """Indices of the boxes that survive greedy NMS within their group, in no particular order.
 
     A box goes when its IoU with a better one of the same group is > ``iou_threshold``; of equal scores the earlier
-    box is the better. Groups are parted by an offset in float64, where it costs no bit of any IoU.
+    box is the better. All in float64 (as fast): the offset that parts the groups costs no bit of any IoU, and an IoU
+    of exactly 3/5 is not > 0.6, as it is in float32.
     """
+    boxes, scores = boxes.double(), scores.double()
     if boxes.is_cuda or boxes.shape[0] <= _ONE_CALL:
-        boxes = boxes.double()
         span = boxes.max() - boxes.min() + 1 if boxes.shape[0] else 1.0
-        return torchvision.ops.nms(boxes + (groups * span)[:, None], scores.double(), iou_threshold)
+        return torchvision.ops.nms(boxes + (groups * span)[:, None], scores, iou_threshold)
     # The quadratic kernel over all groups at once would cost far more than these few calls.
     order = torch.argsort(groups, stable=True)
     sizes = torch.unique_consecutive(groups[order], return_counts=True)[1].tolist()
-    kept = [
-        part[torchvision.ops.nms(boxes[part], scores[part], iou_threshold)]
-        for part in order.split(sizes)
-    ]
+    kept = [part[torchvision.ops.nms(boxes[part], scores[part], iou_threshold)] for part in order.split(sizes)]
     return torch.cat(kept)
 
 
@@ -55,8 +53,9 @@ def keep_best(
     groups: Int[Tensor, "b n"],
     iou_threshold: float,
 ) -> Float[Tensor, "b n"]:
-    """The scores with those of suppressed candidates set to 0. Candidates of score <= 0 do not take part."""
-    image, position = (scores > 0).nonzero(as_tuple=True)
+    """The scores with those of suppressed candidates set to 0. Candidates of score <= 0, and boxes that are not
+    finite, do not take part."""
+    image, position = ((scores > 0) & boxes.sum(-1).isfinite()).nonzero(as_tuple=True)
     group = groups[image, position]
     group = group + image * (group.max() + 1 if group.numel() else 1)
     kept = grouped_nms(boxes[image, position], scores[image, position], group, iou_threshold)
@@ -77,7 +76,7 @@ def multiclass_nms(
     survivors = keep_best(boxes, scores, labels, iou_threshold)
     scores, best = survivors.topk(min(max_detections, survivors.shape[1]))
     valid = scores > 0
-    boxes = boxes.gather(1, best[..., None].expand(-1, -1, 4)) * valid[..., None]
+    boxes = boxes.gather(1, best[..., None].expand(-1, -1, 4)).masked_fill(~valid[..., None], 0)
     labels = labels.gather(1, best).masked_fill(~valid, -1)
     short = max_detections - scores.shape[1]
     if short > 0:

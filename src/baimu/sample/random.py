@@ -22,9 +22,7 @@ Sampler = Callable[[Tensor], Sampled]
 """Assignment (B, P) → :class:`Sampled`."""
 
 
-def sample_random(
-    assigned: Int[Tensor, "b p"], *, count: int, positive_share: float
-) -> Sampled:
+def sample_random(assigned: Int[Tensor, "b p"], *, count: int, positive_share: float) -> Sampled:
     """At most ``count`` priors an image at random: up to ``positive_share`` of them positive, negatives fill the rest.
 
     ``assigned`` is an assigner's answer: object index, −1 background, −2 ignore.

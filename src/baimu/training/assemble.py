@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from accelerate import Accelerator
@@ -15,6 +16,7 @@ from baimu.errors import TrainingError
 from baimu.recipes import Recipe
 from baimu.training.ema import moving_average
 from baimu.training.finite import FiniteWatch
+from baimu.training.launch import cpu_only
 from baimu.training.loop import Place, Training
 from baimu.training.optimizers import build_optimizer, build_schedule
 from baimu.training.progress import Progress
@@ -22,7 +24,9 @@ from baimu.training.record import Record
 from baimu.training.results_csv import ResultsFile
 from baimu.training.saver import Saver
 from baimu.training.step import Phase, TrainStep
-from baimu.training.tasks import Task
+
+if TYPE_CHECKING:
+    from baimu.training.tasks import Task
 
 
 def build_accelerator(recipe: Recipe, folder: Path, tracker: str | Sequence[str] | None = None) -> Accelerator:
@@ -35,6 +39,7 @@ def build_accelerator(recipe: Recipe, folder: Path, tracker: str | Sequence[str]
     GradientState._reset_state()
     names = [tracker] if isinstance(tracker, str) else list(tracker or ())
     accelerator = Accelerator(
+        cpu=cpu_only(),
         mixed_precision="no" if recipe.precision == "fp32" else recipe.precision,
         log_with=names or None,
         project_dir=folder,

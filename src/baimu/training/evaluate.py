@@ -11,10 +11,10 @@ from accelerate.utils import broadcast_object_list, gather_object
 from torch import nn
 
 from baimu.datasets.loader import eval_batches
-from baimu.datasets.open import open_source
+from baimu.datasets.open import open_data, open_source
 from baimu.datasets.source import DetectionSource
 from baimu.errors import CheckpointError
-from baimu.inference.predictor import Predictor
+from baimu.inference.predictor import Precision, Predictor
 from baimu.metrics.coco import BoxScores, coco_evaluate
 from baimu.training.checkpoint import load
 
@@ -23,25 +23,32 @@ def eval(
     model: nn.Module | str | Path,
     data: Any,
     *,
-    split: str = "val",
+    split: str | None = None,
+    val_fraction: float | None = None,
+    split_seed: int = 0,
     batch_size: int = 8,
     workers: int = 0,
+    precision: Precision = "fp32",
     device: str | torch.device | None = None,
 ) -> BoxScores:
     """COCO's twelve figures and the table per class of ``model`` (or its checkpoint or run folder) on ``data``.
 
-    ``data`` is whatever :func:`baimu.train` takes, of which ``split`` is scored, or a data set itself. Runs on the GPU
-    where there is one. Raises :class:`~baimu.errors.CheckpointError` if model and data name other classes.
+    ``data`` is whatever :func:`baimu.train` takes. What is scored: the named ``split``; or with ``val_fraction`` the images
+    that training with the same ``val_fraction`` and ``split_seed`` held out; or else val, or test, or all there is.
+    Runs on the GPU where there is one. Raises :class:`~baimu.errors.CheckpointError` if model and data name other classes.
     """
-    source = data if isinstance(data, DetectionSource) else open_source(data, split)
+    if val_fraction is not None:
+        source = open_data(data, val_fraction=val_fraction, seed=split_seed).val
+    else:
+        source = open_source(data, split)
     model = model if isinstance(model, nn.Module) else load(model)
     if tuple(model.classes) != tuple(source.classes):
         raise CheckpointError(
             f"the model knows the classes {', '.join(model.classes)}; the data has {', '.join(source.classes)}; "
             "evaluate on data with the same classes in the same order"
         )
-    model = model.to(device or ("cuda" if torch.cuda.is_available() else "cpu")).eval()
-    return score_model(model, source, batch_size=batch_size, workers=workers)
+    model.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    return score_model(model, source, batch_size=batch_size, workers=workers, precision=precision)
 
 
 def score_model(
@@ -50,15 +57,16 @@ def score_model(
     *,
     batch_size: int,
     workers: int = 0,
+    precision: Precision = "fp32",
     accelerator: Accelerator | None = None,
 ) -> BoxScores:
-    """Scores of ``model``, in evaluation mode, on all of ``source``; with an accelerator, shared by its processes.
+    """Scores of ``model`` on all of ``source``; with an accelerator, shared by its processes.
 
     Process r detects in the images r, r + n, …; the first one scores them all, and every process gets the result.
     """
     rank, world = (0, 1) if accelerator is None else (accelerator.process_index, accelerator.num_processes)
     batches = eval_batches(source, model.preprocess, batch_size, workers=workers, rank=rank, world=world)
-    predictor = Predictor(model)
+    predictor = Predictor(model, precision=precision)
     share = [found for batch in batches for found in predictor.detect_batch(batch)]
     if accelerator is None or world == 1:
         return coco_evaluate(source, share)

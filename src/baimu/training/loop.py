@@ -62,10 +62,11 @@ def fit(training: Training) -> None:
     while place.epoch < recipe.epochs and not training.record.stale(recipe.patience):
         training.model.train()
         for parts in task.steps(place.epoch, skip=place.batch):
+            rate = training.phases[0].lr
             figures = optimise(training, parts)
             place.batch += 1
             place.step += 1
-            training.record.add(figures, place, lr=training.phases[0].lr)
+            training.record.add(figures, place, rate)
             if recipe.save_every and place.step % recipe.save_every == 0:
                 training.saver.save_last(training)
 
@@ -74,7 +75,7 @@ def fit(training: Training) -> None:
         scores = None
         if place.epoch % recipe.eval_every == 0 or place.epoch == recipe.epochs:
             scores = task.evaluate(training.judged.eval())
-        if training.record.close_epoch(place, training.phases[0].lr, scores):
+        if training.record.close_epoch(place, scores):
             training.saver.save_best(training)
         training.saver.save_last(training)
 

@@ -34,7 +34,7 @@ class Progress:
         self._times: deque[float] = deque(maxlen=_SPEED_STEPS)
         self._losses: dict[str, float] = {}
         self._last_score = ""
-        self._printed = 0.0
+        self._printed = time.perf_counter()
 
     def __enter__(self) -> Progress:
         if self._console.is_terminal and not self.quiet:

@@ -36,7 +36,9 @@ class Record:
         self._steps_per_epoch = steps_per_epoch
         self._row_every = max(1, min(50, steps_per_epoch // 5))
         self._sums: dict[str, Tensor] = {}
+        self._losses: tuple[str, ...] = ()
         self._count = 0
+        self._lr = 0.0
         self._seconds = 0.0
         self._clock = time.perf_counter()
 
@@ -57,13 +59,14 @@ class Record:
         for key, value in figures.items():
             self._sums[key] = self._sums[key] + value if key in self._sums else value
         self._count += 1
+        self._lr = lr
         self._progress.step(place, lr)
         if place.batch % self._row_every == 0 and place.batch < self._steps_per_epoch:
-            self._write({**self._window(place.epoch + 1, place.step), "lr": lr})
+            self._write(self._window(place.epoch + 1, place.step))
 
-    def close_epoch(self, place: Place, lr: float, scores: Mapping[str, float] | None) -> bool:
+    def close_epoch(self, place: Place, scores: Mapping[str, float] | None) -> bool:
         """Write the epoch's last row; True if its score is the best so far. ``scores`` is None without evaluation."""
-        self._write({**self._window(place.epoch, place.step), "lr": lr, **(scores or {})})
+        self._write({**self._window(place.epoch, place.step), **(scores or {})})
         if scores is None:
             return False
         self.evaluations.append({"epoch": place.epoch, "step": place.step, **scores})
@@ -75,6 +78,7 @@ class Record:
             "rows": self.results.sync(),
             "sums": {key: float(value) for key, value in self._sums.items()},
             "count": self._count,
+            "lr": self._lr,
             "seconds": self._elapsed(),
             "evaluations": [{k: None if math.isnan(v) else v for k, v in e.items()} for e in self.evaluations],
         }
@@ -83,22 +87,24 @@ class Record:
         """Go back to ``state``; rows of results.csv that were written after it are dropped."""
         self.results.keep(state["rows"])
         self._sums = {k: torch.tensor(v, device=self._accelerator.device) for k, v in state["sums"].items()}
-        self._count = state["count"]
+        self._count, self._lr = state["count"], state["lr"]
         self._seconds, self._clock = state["seconds"], time.perf_counter()
         self.evaluations = [{k: math.nan if v is None else v for k, v in e.items()} for e in state["evaluations"]]
 
     def _window(self, epoch: int, step: int) -> Row:
-        """Means since the last row, over all processes, and their sum ``loss``."""
+        """Means since the last row, over all processes, their sum ``loss``, and the rate of the last step."""
         keys = list(self._sums)
+        self._losses = (*keys, "loss")
         means = torch.stack([self._sums[key].float() for key in keys]) / self._count
         means = self._accelerator.reduce(means, "mean").tolist()
         self._sums, self._count = {}, 0
-        return {"epoch": epoch, "step": step, **dict(zip(keys, means, strict=True)), "loss": sum(means)}
+        losses = dict(zip(keys, means, strict=True))
+        return {"epoch": epoch, "step": step, **losses, "loss": sum(means), "lr": self._lr}
 
     def _write(self, row: Row) -> None:
         row["seconds"] = round(self._elapsed(), 3)
         self.results.append(row)
-        self._progress.row(row)
+        self._progress.row(row, shown=self._losses)
         self._accelerator.log({k: v for k, v in row.items() if k != "step"}, step=int(row["step"]))
 
     def _elapsed(self) -> float:

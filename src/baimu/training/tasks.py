@@ -17,6 +17,7 @@ from baimu.preprocess import Preprocess
 from baimu.recipes import Recipe
 from baimu.targets import Batch
 from baimu.training.evaluate import score_model
+from baimu.training.pictures import draw_data, draw_results
 from baimu.training.step import PhaseSpec
 
 
@@ -73,22 +74,40 @@ class DetectionTask:
         }
 
     def steps(self, epoch: int, skip: int) -> Iterator[Sequence[Batch]]:
-        batches = train_batches(
-            self.splits.train, self.preprocess, self.recipe, epoch=epoch, rank=self.rank, world=self.world, skip=skip
+        parts = train_batches(
+            self.splits.train,
+            self.preprocess,
+            self.recipe,
+            epoch=epoch,
+            rank=self.rank,
+            world=self.world,
+            skip=skip * self.recipe.accumulate,
         )
-        here = (batch.to(self.accelerator.device) for batch in batches)
+        here = (part.to(self.accelerator.device) for part in parts)
         return zip(*[here] * self.recipe.accumulate, strict=True)
 
     def evaluate(self, model: nn.Module) -> dict[str, float]:
         return self.scores(model).figures()
 
     def scores(self, model: nn.Module) -> BoxScores:
-        """All of what the metric says, over the whole held-out split, the same in every process."""
-        with self.accelerator.autocast():
-            return score_model(
-                model,
-                self.splits.val,
-                batch_size=max(1, self.recipe.batch_size // self.recipe.accumulate // self.world),
-                workers=self.recipe.workers,
-                accelerator=self.accelerator,
-            )
+        """All that the metric says, over the whole held-out split, the same in every process."""
+        batch_size = max(1, self.recipe.batch_size // self.recipe.accumulate // self.world)
+        return score_model(
+            model,
+            self.splits.val,
+            batch_size=batch_size,
+            workers=self.recipe.workers,
+            precision=self.recipe.precision,
+            accelerator=self.accelerator,
+        )
+
+    def draw_data(self, folder: Path) -> None:
+        recipe = self.recipe.replace(workers=0)
+        batch = next(iter(train_batches(self.splits.train, self.preprocess, recipe, epoch=0, world=self.world)))
+        draw_data(folder, self.splits, batch)
+
+    def draw_results(self, model: nn.Module, folder: Path) -> str:
+        scores = self.scores(model)
+        if self.accelerator.is_main_process:
+            draw_results(folder, self.splits, model, scores)
+        return str(scores)

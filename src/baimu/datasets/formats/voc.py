@@ -1,0 +1,202 @@
+"""Pascal VOC: one XML file an image. ``Annotations/*.xml``, ``JPEGImages/*``, ``ImageSets/Main/{train,val,…}.txt``.
+
+Also read: XML files beside their images, in one folder or in ``train``, ``valid``/``val`` and ``test``.
+
+VOC counts pixels from 1 and its corners belong to the box: ``xmin = 1, xmax = 640`` is the whole width of 640.
+In continuous coordinates from 0 that is ``xmin − 1`` to ``xmax``, and so it is read here, as detectron2 does. Many
+tools write 0-based corners instead; a 0 is then kept at the image's edge, and one problem tells how many there were.
+A box whose written corners coincide (``xmax <= xmin``) was a click, not a one-pixel object, and is skipped.
+
+Classes are the names in all XML files in alphabetical order, or the lines of ``classes.txt`` in the root. Objects
+marked ``difficult`` become crowd objects: they neither train nor count as misses. An image without an XML file
+was not annotated and is left out; one whose XML has no object stays.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cache, partial
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+
+from baimu.datasets.annotations import Columns, FileSource, assemble
+from baimu.datasets.flat import ProblemLog
+from baimu.datasets.images import find_images, header_sizes
+from baimu.errors import DataError, ImageError
+
+LISTS = ("train", "val", "trainval", "test")
+FOLDERS = {"train": ("train",), "val": ("valid", "val"), "test": ("test",)}
+
+
+def find_voc(path: Path) -> dict[str, Callable[[], FileSource]]:
+    """The splits of a VOC folder, to be read when called; empty when ``path`` is none."""
+    if not path.is_dir():
+        return {}
+    if _has_xml(path / "Annotations") or _has_xml(path):
+        whole = cache(partial(read_voc, path))
+        lists = {name: path / "ImageSets" / "Main" / f"{name}.txt" for name in LISTS}
+        found = {name: partial(_listed, whole, file) for name, file in lists.items() if file.is_file()}
+        return {**found, "all": whole}
+    folders = {s: path / name for s, names in FOLDERS.items() for name in names if _has_xml(path / name)}
+    if not folders:
+        return {}
+    whole_classes = cache(lambda: tuple(sorted(set().union(*(read_voc(f).classes for f in folders.values())))))
+    return {
+        split: (lambda folder=folder: read_voc(folder, classes=whole_classes())) for split, folder in folders.items()
+    }
+
+
+def read_voc(root: str | Path, *, classes: Sequence[str] | None = None) -> FileSource:
+    """All annotated images below a VOC root. What is wrong is skipped alone and stands in ``problems``."""
+    root = Path(root)
+    log, rows = ProblemLog(), _Rows()
+    xml_folder = root / "Annotations" if (root / "Annotations").is_dir() else root
+    images = {}
+    for image in find_images(root / "JPEGImages" if (root / "JPEGImages").is_dir() else root):
+        first = images.setdefault(image.stem, image)
+        if first is not image:
+            log.add(str(image), "", f"shares its name with {first.name}", "image left out")
+    annotated = set()
+    for xml in sorted(xml_folder.glob("*.xml")):
+        annotated.add(xml.stem)
+        if xml.stem in images:
+            _read_file(xml, images[xml.stem], root, rows, log)
+        else:
+            log.add(str(xml), "", f"there is no image {xml.stem}.*", "annotation file skipped")
+    for stem in sorted(images.keys() - annotated):
+        log.add(str(images[stem]), "", "has no annotation file", "image left out")
+    return _source(root, classes, rows, log)
+
+
+@dataclass
+class _Rows:
+    """What the XML files say, in order."""
+
+    files: list[str] = field(default_factory=list)
+    ids: list[str] = field(default_factory=list)
+    sizes: list[tuple[int, int]] = field(default_factory=list)
+    owners: list[int] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
+    boxes: list[list[float]] = field(default_factory=list)
+    difficult: list[bool] = field(default_factory=list)
+    records: list[tuple[str, str]] = field(default_factory=list)
+
+
+def _source(root: Path, classes: Sequence[str] | None, rows: _Rows, log: ProblemLog) -> FileSource:
+    classes = tuple(classes or _class_file(root) or sorted(set(rows.names)))
+    label_of = {name: label for label, name in enumerate(classes)}
+    labels = np.array([label_of.get(name, -1) for name in rows.names], np.int64)
+    for t in np.flatnonzero(labels < 0).tolist():
+        text = f"has the unknown class {rows.names[t]!r}"
+        log.add(*rows.records[t], text, "annotation skipped", image=rows.owners[t])
+    boxes = np.array(rows.boxes, np.float64).reshape(-1, 4)
+    boxes[:, 0] -= boxes[:, 2] > boxes[:, 0]
+    boxes[:, 1] -= boxes[:, 3] > boxes[:, 1]
+    from_zero = boxes[:, :2] == -1
+    if from_zero.any():
+        text = f"{int(from_zero.any(1).sum())} boxes start at 0 although VOC counts pixels from 1"
+        log.add(str(root), "", text, "kept from the image's edge")
+        boxes[:, :2][from_zero] = 0
+    count = len(boxes)
+    columns = Columns(
+        boxes=boxes,
+        labels=labels,
+        crowd=np.array(rows.difficult, bool),
+        areas=np.full(count, np.nan),
+        ids=np.arange(1, count + 1),
+    )
+    known = np.flatnonzero(labels >= 0)
+    return assemble(
+        root=root,
+        classes=classes,
+        category_ids=range(len(classes)),
+        files=rows.files,
+        image_ids=rows.ids,
+        sizes=np.array(rows.sizes, np.int64).reshape(-1, 2),
+        images=np.array(rows.owners, np.int64)[known],
+        columns=columns.take(known),
+        record=lambda t: rows.records[known[t]],
+        log=log,
+    )
+
+
+def _read_file(xml: Path, image: Path, root: Path, rows: _Rows, log: ProblemLog) -> None:
+    """Add one annotated image, or log why it is left out."""
+    try:
+        tree = ElementTree.fromstring(xml.read_bytes())
+    except (ElementTree.ParseError, OSError, ValueError, LookupError) as error:
+        log.add(str(xml), "", f"is not readable XML ({error})", "image and its annotations left out")
+        return
+    index = len(rows.files)
+    try:
+        size = _size(xml, tree, image, log, index)
+    except ImageError as error:
+        log.add(str(image), "", str(error).removeprefix(f"{image}: "), "image and its annotations left out")
+        return
+    rows.files.append(image.relative_to(root).as_posix())
+    rows.ids.append(image.stem)
+    rows.sizes.append(size)
+    for number, item in enumerate(tree.findall("object"), start=1):
+        name = (item.findtext("name") or "").strip()
+        record = (str(xml), f"object {number}" + (f" ({name})" if name else ""))
+        try:
+            box = [float(item.findtext(f"bndbox/{corner}", "")) for corner in ("xmin", "ymin", "xmax", "ymax")]
+        except ValueError:
+            log.add(*record, "has no bndbox of four numbers", "annotation skipped", image=index)
+            continue
+        if not name:
+            log.add(*record, "has no class name", "annotation skipped", image=index)
+            continue
+        rows.owners.append(index)
+        rows.names.append(name)
+        rows.boxes.append(box)
+        rows.difficult.append((item.findtext("difficult") or "").strip() == "1")
+        rows.records.append(record)
+
+
+def _size(xml: Path, tree: ElementTree.Element, image: Path, log: ProblemLog, index: int) -> tuple[int, int]:
+    """Height, width of the image as annotated: without EXIF rotation where only that agrees with the XML."""
+    shown, stored = header_sizes(image)
+    try:
+        said = int(tree.findtext("size/height", "")), int(tree.findtext("size/width", ""))
+    except ValueError:
+        said = shown
+    if said == shown or said == (0, 0):  # some tools write 0 for "not known"
+        return shown
+    if said == stored:
+        text = f"{image.name} is annotated at {said[1]}x{said[0]}, without its EXIF rotation"
+        log.add(str(xml), "size", text, "image used without the rotation", image=index)
+        return stored
+    text = f"says {said[1]}x{said[0]}, but {image.name} is {shown[1]}x{shown[0]}"
+    log.add(str(xml), "size", text, "size taken from the image", image=index)
+    return shown
+
+
+def _listed(whole: Callable[[], FileSource], file: Path) -> FileSource:
+    """The images that an ImageSets list names, one a line (a second column is passed over)."""
+    source = whole()
+    place = {source.image_id(i): i for i in range(len(source))}
+    log, indices = ProblemLog(), []
+    for number, line in enumerate(file.read_text("utf-8-sig", "replace").splitlines(), start=1):
+        name = line.split()[0] if line.split() else ""
+        if name and name not in place:
+            log.add(str(file), f"line {number}", f"there is no annotated image {name!r}", "line skipped")
+        elif name:
+            indices.append(place[name])
+    if not indices:
+        raise DataError(f"{file}: names no annotated image; write one image name without suffix a line")
+    return source.select(list(dict.fromkeys(indices))).with_problems(log.problems())
+
+
+def _class_file(root: Path) -> list[str]:
+    file = root / "classes.txt"
+    lines = file.read_text("utf-8-sig").splitlines() if file.is_file() else []
+    return [line.strip() for line in lines if line.strip()]
+
+
+def _has_xml(folder: Path) -> bool:
+    return folder.is_dir() and any(name.endswith(".xml") for name in os.listdir(folder))

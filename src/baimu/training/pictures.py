@@ -1,0 +1,88 @@
+"""The pictures and the page of a detection run's folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from torch import nn
+
+from baimu.datasets.loader import eval_batches
+from baimu.datasets.source import DetectionSource, Splits
+from baimu.draw.charts import save
+from baimu.draw.curves import confusion_matrix, label_statistics, precision_recall, training_curves
+from baimu.draw.report import write_report
+from baimu.draw.sheet import batch_sheet, comparison_sheet
+from baimu.inference.predictor import Predictor
+from baimu.metrics.coco import RECALLS, BoxScores
+from baimu.targets import Batch
+from baimu.training.results_csv import read_results
+
+SHOWN = 12  # held-out images in predictions.png
+SHOWN_PROBLEMS = 200  # in the report; problems.txt has them all
+
+
+def draw_data(folder: Path, splits: Splits, batch: Batch) -> None:
+    """labels.png, train_batches.png (a batch as the network gets it) and problems.txt (what was wrong in the data)."""
+    save(label_statistics(splits.train), folder / "labels.png")
+    batch_sheet(batch, splits.train.classes).save(folder / "train_batches.png")
+    problems = [str(problem) for source in splits for problem in source.problems]
+    (folder / "problems.txt").write_text("".join(f"{line}\n" for line in problems), encoding="utf-8")
+
+
+def draw_results(folder: Path, splits: Splits, model: nn.Module, scores: BoxScores) -> None:
+    """curves.png, pr_curves.png, confusion_matrix.png, predictions.png beside truth, and report.html that shows it all."""
+    names = splits.val.classes
+    save(training_curves(read_results(folder / "results.csv")), folder / "curves.png")
+    save(precision_recall(RECALLS, scores.precision, names), folder / "pr_curves.png")
+    save(confusion_matrix(scores.confusion, names), folder / "confusion_matrix.png")
+    draw_predictions(folder / "predictions.png", splits.val, model)
+    report(folder, splits, model, scores)
+
+
+def draw_predictions(path: Path, source: DetectionSource, model: nn.Module) -> None:
+    """Truth and detections of some images, evenly spaced over ``source``."""
+    chosen = np.unique(np.linspace(0, len(source) - 1, SHOWN).round().astype(int)).tolist()
+    some = source.select(chosen)
+    predictor = Predictor(model)
+    found = [f for batch in eval_batches(some, model.preprocess, 1) for f in predictor.detect_batch(batch)]
+    images = [some.image(i) for i in range(len(some))]
+    comparison_sheet(images, [some.objects(i) for i in range(len(some))], found).save(path)
+
+
+def report(folder: Path, splits: Splits, model: nn.Module, scores: BoxScores) -> None:
+    """report.html: the figures, the table per class, the recipe, the problems of the data and all pictures."""
+    settings = yaml.safe_load((folder / "recipe.yaml").read_text(encoding="utf-8"))
+    rows = read_results(folder / "results.csv")
+    facts: dict[str, Any] = {
+        "model": settings["model"],
+        "data": settings["data"],
+        "images": f"{len(splits.train):,} train, {len(splits.val):,} held out",
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "steps": rows[-1]["step"] if rows else 0,
+        "minutes": rows[-1]["seconds"] / 60 if rows else 0.0,
+        "box AP": scores.box_ap,
+        "box AP50": scores.box_ap50,
+        "box AP75": scores.box_ap75,
+    }
+    classes = scores.table()
+    problems = [(p.file, p.record, p.problem, p.action) for source in splits for p in source.problems]
+    tables = [
+        ("Scores on the held-out images", tuple(classes[0]), [tuple(row.values()) for row in classes]),
+        ("COCO figures", ("figure", "value"), list(scores.figures().items())),
+        ("Recipe", ("field", "value"), [(k, str(v)) for k, v in settings["recipe"].items()]),
+    ]
+    if problems:
+        title = f"Problems of the data ({len(problems):,}; all in problems.txt)"
+        tables.append((title, ("file", "record", "problem", "what was done"), problems[:SHOWN_PROBLEMS]))
+    pictures = [
+        ("Predictions on held-out images, truth at the left", folder / "predictions.png"),
+        ("Training curves", folder / "curves.png"),
+        ("Precision and recall by class", folder / "pr_curves.png"),
+        ("Truth and what was found", folder / "confusion_matrix.png"),
+        ("Objects of the training set", folder / "labels.png"),
+        ("A training batch as the network gets it", folder / "train_batches.png"),
+    ]
+    write_report(folder / "report.html", title=f"{settings['model']}: {folder.name}", facts=facts, tables=tables, pictures=pictures)
