@@ -6,16 +6,16 @@ import os
 from pathlib import Path
 
 import pytest
+from jaxtyping import install_import_hook
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-
-from jaxtyping import install_import_hook
 
 CHECKED = ("ops", "assign", "sample", "losses", "detection", "preprocess", "targets")
 install_import_hook([f"baimu.{room}" for room in CHECKED], "tests.typecheck.check")
 
-import tests.typecheck  # noqa: F401  (the hook finds it by name)
-import torch
+import torch  # noqa: E402 - after the hook, so that what it imports is checked
+
+import tests.typecheck  # noqa: E402, F401 - the hook finds it by name
 
 torch.set_num_threads(1)
 

@@ -50,8 +50,8 @@ class Targets:
 
     def to(self, device: torch.device | str) -> Targets:
         masks = None if self.masks is None else [m.to(device, non_blocking=True) for m in self.masks]
-        move = [t.to(device, non_blocking=True) for t in (self.boxes, self.labels, self.sizes)]
-        return Targets(*move, masks)
+        boxes, labels, sizes = (t.to(device, non_blocking=True) for t in (self.boxes, self.labels, self.sizes))
+        return Targets(boxes, labels, sizes, masks)
 
 
 @dataclass(frozen=True)

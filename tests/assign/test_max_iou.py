@@ -20,7 +20,9 @@ OBJECTS = torch.tensor([[10.0, 12, 50, 60], [30, 30, 110, 100], [90, 5, 120, 30]
 
 def targets_of(*boxes: Tensor, pad: int = 0) -> Targets:
     """Images with these boxes, of one class, and ``pad`` more places than needed."""
-    made = Targets.collate(list(boxes), [torch.zeros(len(b), dtype=torch.int64) for b in boxes], [(128, 128)] * len(boxes))
+    made = Targets.collate(
+        list(boxes), [torch.zeros(len(b), dtype=torch.int64) for b in boxes], [(128, 128)] * len(boxes)
+    )
     room = torch.zeros(len(boxes), pad, 4)
     nobody = torch.full((len(boxes), pad), -1)
     return Targets(torch.cat([made.boxes, room], 1), torch.cat([made.labels, nobody], 1), made.sizes)

@@ -46,10 +46,14 @@ def slow(points: list[Tensor], boxes: Tensor, radius: float | None, ranges=RANGE
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_it_equals_the_loop_with_ties_and_borders(radius: float | None, seed: int) -> None:
     """Whole and half coordinates: points on sides and on the square's rim, distances at a range's end, equal areas."""
-    boxes = torch.cat([oracle.random_boxes(8, 32, seed=seed, smallest=4, largest=16) * 4, torch.tensor([[4.0, 4, 68, 68]])])
+    boxes = torch.cat(
+        [oracle.random_boxes(8, 32, seed=seed, smallest=4, largest=16) * 4, torch.tensor([[4.0, 4, 68, 68]])]
+    )
     boxes = torch.cat([boxes, boxes[:2]])  # the same place twice: the first takes the points
     points = points_of(128)
-    found = point_assign(points, targets_of(boxes, boxes[:1], boxes[:0], pad=2), strides=STRIDES, ranges=RANGES, radius=radius)
+    found = point_assign(
+        points, targets_of(boxes, boxes[:1], boxes[:0], pad=2), strides=STRIDES, ranges=RANGES, radius=radius
+    )
     for row, alone in zip(found.tolist(), (boxes, boxes[:1], boxes[:0]), strict=True):
         assert row == slow(points, alone, radius)
     assert set(found[2].tolist()) == {BACKGROUND}

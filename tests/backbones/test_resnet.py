@@ -1,4 +1,4 @@
-"""ResNet equals torchvision's with the same parameters; what is frozen stays frozen. (Caffe style: the mmdet goldens.)"""
+"""ResNet equals torchvision's with the same parameters; what is frozen stays frozen."""
 
 from __future__ import annotations
 

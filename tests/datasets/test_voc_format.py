@@ -9,7 +9,6 @@ import pytest
 from PIL import Image
 
 from baimu.datasets.formats.voc import find_voc, read_voc
-from baimu.datasets.open import open_source
 from baimu.datasets.source import DetectionSource
 from baimu.errors import DataError
 from tests.datasets.files import voc_object, write_image, write_voc
@@ -154,7 +153,8 @@ def test_no_class_at_all(tmp_path: Path) -> None:
 
 def test_blood_cells(shared: Path) -> None:
     """364 images and 4,888 boxes, of which two have no size and are reported."""
-    source = open_source(shared / "data" / "bccd", "all")
+    found = find_voc(shared / "data" / "bccd")
+    source = found["all"]()
     assert len(source) == 364
     labels = np.concatenate([source.objects(i).labels for i in range(364)])
     assert source.classes == ("Platelets", "RBC", "WBC")
@@ -164,5 +164,5 @@ def test_blood_cells(shared: Path) -> None:
         ("BloodImage_00338.xml", "object 13 (RBC)", "annotation skipped"),
         ("BloodImage_00343.xml", "object 4 (RBC)", "annotation skipped"),
     }
-    splits = {s: len(open_source(shared / "data" / "bccd", s)) for s in ("train", "val", "trainval", "test")}
+    splits = {name: len(read()) for name, read in found.items() if name != "all"}
     assert splits == {"train": 205, "val": 87, "trainval": 292, "test": 72}

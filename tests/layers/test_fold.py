@@ -78,7 +78,9 @@ def test_no_norm_is_lost_whatever_its_kind(make, bias: bool) -> None:
 
 def test_neighbours_in_a_sequential_are_folded_and_a_lone_norm_is_not() -> None:
     torch.manual_seed(0)
-    net = nn.Sequential(learned(batch_norm(3)), nn.Conv2d(3, 8, 3), learned(batch_norm(8)), nn.ReLU(), nn.Conv2d(8, 4, 1))
+    net = nn.Sequential(
+        learned(batch_norm(3)), nn.Conv2d(3, 8, 3), learned(batch_norm(8)), nn.ReLU(), nn.Conv2d(8, 4, 1)
+    )
     x = noise(1, 3, 6, 6)
     folded = fold_norms(net)
     torch.testing.assert_close(folded(x), net.eval()(x), atol=1e-5, rtol=1e-5)

@@ -77,7 +77,11 @@ def test_conv_norm_is_conv_then_norm_then_add_then_relu(make, bias: bool, relu: 
     found = conv_norm(conv, norm, x, add=add if with_add else None, relu=relu)
     torch.testing.assert_close(found, plain, atol=1e-5, rtol=1e-5)
 
-    learning = [x, *([add] if with_add else []), *(p for p in (*conv.parameters(), *norm.parameters()) if p.requires_grad)]
+    learning = [
+        x,
+        *([add] if with_add else []),
+        *(p for p in (*conv.parameters(), *norm.parameters()) if p.requires_grad),
+    ]
     weight = noise(*plain.shape, seed=3)
     slopes = torch.autograd.grad((plain * weight).sum(), learning)
     for ours, theirs in zip(torch.autograd.grad((found * weight).sum(), learning), slopes, strict=True):

@@ -29,9 +29,7 @@ def test_it_equals_a_loop_with_ties_of_score_and_of_threshold(way: str, threshol
     exact = [oracle.iou(a, b) == threshold for a in boxes.tolist() for b in boxes.tolist()]
     assert any(exact), "the case has pairs exactly at the threshold"
     kept = grouped_nms(boxes, scores, groups, threshold)
-    assert sorted(kept.tolist()) == sorted(
-        oracle.nms(boxes.tolist(), scores.tolist(), groups.tolist(), threshold)
-    )
+    assert sorted(kept.tolist()) == sorted(oracle.nms(boxes.tolist(), scores.tolist(), groups.tolist(), threshold))
 
 
 def test_the_two_ways_agree_where_the_second_begins() -> None:
@@ -46,7 +44,10 @@ def test_the_two_ways_agree_where_the_second_begins() -> None:
 
 def test_equal_boxes_of_equal_score_keep_the_first(way: str) -> None:
     boxes = torch.tensor([[0.0, 0, 9, 9]]).repeat(5, 1)
-    assert grouped_nms(boxes, torch.full((5,), 0.5), torch.tensor([1, 0, 1, 0, 1]), 0.5).sort().values.tolist() == [0, 1]
+    assert grouped_nms(boxes, torch.full((5,), 0.5), torch.tensor([1, 0, 1, 0, 1]), 0.5).sort().values.tolist() == [
+        0,
+        1,
+    ]
 
 
 @pytest.mark.parametrize("place", [-1e6, 0.0, 1e6])

@@ -43,7 +43,11 @@ def test_quotas(positives: int, negatives: int, expected: tuple[int, int]) -> No
 
 @settings(max_examples=40, deadline=None)
 @given(
-    st.integers(0, 30), st.integers(0, 30), st.integers(0, 30), st.integers(1, 40), st.sampled_from((0.0, 0.25, 0.5, 1.0))
+    st.integers(0, 30),
+    st.integers(0, 30),
+    st.integers(0, 30),
+    st.integers(1, 40),
+    st.sampled_from((0.0, 0.25, 0.5, 1.0)),
 )
 def test_what_is_chosen_is_what_it_says(positives: int, negatives: int, ignored: int, count: int, share: float) -> None:
     if positives + negatives + ignored == 0:

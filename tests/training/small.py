@@ -33,7 +33,14 @@ class SmallBackbone(nn.Module):
 
 
 SMALL = Recipe(
-    lr=0.01, lr_batch_size=None, clip_norm=10.0, ema_decay=0.9, size=64, max_size=64, warmup_steps=2, channels_last=False
+    lr=0.01,
+    lr_batch_size=None,
+    clip_norm=10.0,
+    ema_decay=0.9,
+    size=64,
+    max_size=64,
+    warmup_steps=2,
+    channels_last=False,
 )
 
 

@@ -107,7 +107,9 @@ def test_a_failing_call_leaves_the_old_file_and_nothing_else(
     write_archive(path, TENSORS, DOCUMENT)
     before = path.read_bytes()
     monkeypatch.setattr(archive.os, call, full_disk)
-    with pytest.raises(CheckpointError, match=r"a\.safetensors: cannot be written \(No space left.*intact.*resume=True"):
+    with pytest.raises(
+        CheckpointError, match=r"a\.safetensors: cannot be written \(No space left.*intact.*resume=True"
+    ):
         write_archive(path, {"other": torch.zeros(9)}, {})
     assert path.read_bytes() == before
     assert os.listdir(tmp_path) == ["a.safetensors"]

@@ -12,18 +12,23 @@ from pathlib import Path
 import pytest
 import torch
 import torch.distributed as dist
-from accelerate.state import AcceleratorState
-from tests.training.test_loop import Duel, DuelTask
-from tests.training.tiny import TinyDetector, TinyTask, assert_same, make_batch, run, start, weights_of
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState, PartialState
+from accelerate.utils import DistributedType, FullyShardedDataParallelPlugin
 from torch import nn
 
 import baimu
 from baimu.ops.distributed import reduce_mean
+from baimu.recipes import Recipe
 from baimu.targets import Batch, Targets
+from baimu.training.assemble import build_accelerator
 from baimu.training.launch import join_processes
 from baimu.training.loop import Training, fit, optimise
 from baimu.training.results_csv import read_results
 from baimu.training.saver import Saver
+from tests.training import tiny
+from tests.training.test_loop import Duel, DuelTask
+from tests.training.tiny import TinyDetector, TinyTask, assert_same, make_batch, run, start, weights_of
 
 
 def in_two_processes(work: Callable[[int], None], seconds: float = 60) -> None:
@@ -44,7 +49,9 @@ def in_two_processes(work: Callable[[int], None], seconds: float = 60) -> None:
 def _one_of_two(work: Callable[[int], None], rank: int, port: int, seconds: float) -> None:
     try:
         AcceleratorState._reset_state(True)
-        os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE="2", MASTER_ADDR="localhost", MASTER_PORT=str(port))
+        os.environ.update(
+            RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE="2", MASTER_ADDR="localhost", MASTER_PORT=str(port)
+        )
         dist.init_process_group("gloo", timeout=timedelta(seconds=seconds))
         join_processes()
         work(rank)
@@ -162,6 +169,34 @@ def test_two_optimisers_on_two_processes(tmp_path: Path) -> None:
     assert_close_weights(alone, two)
 
 
+def test_sharded_parameters_train_save_and_continue_like_whole_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """FSDP 2. Accelerate shards on GPUs only, so it is told that this CPU is one."""
+
+    def sharding(recipe: Recipe, folder: Path) -> Accelerator:
+        PartialState._shared_state["distributed_type"] = DistributedType.MULTI_CPU
+        accelerator = build_accelerator(recipe, folder)
+        accelerator.state.fsdp_plugin = FullyShardedDataParallelPlugin(fsdp_version=2, auto_wrap_policy="no_wrap")
+        for state in (PartialState, AcceleratorState):
+            state._shared_state["distributed_type"] = DistributedType.FSDP
+        return accelerator
+
+    alone, two = tmp_path / "alone", tmp_path / "two"
+    changes = {"ema_decay": 0.0, "optimizer": "adam", "schedule": "constant", "accumulate": 2, "clip_norm": 1.0}
+    run(alone, epochs=3, model=StillDetector, **changes)
+    monkeypatch.setattr(tiny, "build_accelerator", sharding)
+
+    def work(rank: int) -> None:
+        run(two, epochs=2, model=StillDetector, **changes)
+        continued = start(two, epochs=3, model=StillDetector, resume=True, **changes)
+        assert hasattr(next(continued.model.parameters()), "full_tensor")
+        fit(continued)
+
+    in_two_processes(work)
+    assert_close_weights(alone, two)
+
+
 class Halves(TinyTask):
     """One step of two images of 64 pixels; only the first, which is the first process's, holds objects."""
 
@@ -193,6 +228,8 @@ def test_detectors_on_two_processes_one_of_which_sees_no_object(tmp_path: Path, 
         for key, gradient in found.items():
             assert torch.isfinite(gradient).all()
             if not random_sampling:
-                assert (gradient - expected[key]).norm() <= 0.01 * expected[key].norm() + 1e-6, key  # kinks of L1 and ReLU in float32
+                assert (gradient - expected[key]).norm() <= 0.01 * expected[key].norm() + 1e-6, (
+                    key
+                )  # kinks of L1 and ReLU in float32
 
     in_two_processes(work)

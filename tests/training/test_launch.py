@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.training.small import QUICK, small_data
-from tests.training.tiny import weights_of
 from torch import Tensor, nn
 
 import baimu
 from baimu.detection.fcos import FCOS
 from baimu.errors import TrainingError
 from baimu.targets import Targets
+from tests.training.small import QUICK, small_data
+from tests.training.tiny import weights_of
 
 
 class Failing(FCOS):

@@ -8,15 +8,18 @@ from typing import Any
 
 import pytest
 import torch
-from tests.training.tiny import TinyDetector, TinyTask, assert_same, run, start, weights_of
 from torch import Tensor, nn
 
 from baimu.errors import TrainingError
 from baimu.targets import Targets
+from baimu.training.assemble import assemble, build_accelerator
 from baimu.training.checkpoint import part
+from baimu.training.finite import FiniteWatch, Look
 from baimu.training.loop import fit, optimise
+from baimu.training.progress import Progress
 from baimu.training.results_csv import read_results
 from baimu.training.step import PhaseSpec
+from tests.training.tiny import RECIPE, TinyDetector, TinyTask, assert_same, run, start, weights_of
 
 
 class PlainDetector(TinyDetector):
@@ -79,9 +82,9 @@ def test_the_average_follows_its_formula(tmp_path: Path) -> None:
         average = value if average is None else decay * average + (1 - decay) * value
         before.append(decay)
     assert before[1:3] == [2 / 11, 3 / 12]
-    torch.testing.assert_close(training.judged.head.weight.double(), average, rtol=1e-6, atol=1e-8)
-    assert training.judged.head.weight.dtype == torch.float32
-    running = training.judged.backbone[1].running_mean
+    torch.testing.assert_close(training.judged().head.weight.double(), average, rtol=1e-6, atol=1e-8)
+    assert training.judged().head.weight.dtype == torch.float32
+    running = training.judged().backbone[1].running_mean
     assert not torch.equal(running, training.model.backbone[1].running_mean)
 
 
@@ -183,7 +186,9 @@ class Breaking(TinyDetector):
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_a_loss_that_is_not_finite_stops_and_names_it(tmp_path: Path, value: float) -> None:
     training = start(tmp_path, model=lambda: Breaking(9, value), save_every=4)
-    with pytest.raises(TrainingError, match=r"^box is (nan|inf) at step 9; images: image 8, image 9, image 10, image 11"):
+    with pytest.raises(
+        TrainingError, match=r"^box is (nan|inf) at step 9; images: image 8, image 9, image 10, image 11"
+    ):
         fit(training)
     saved = weights_of(tmp_path)
     assert all(torch.isfinite(tensor).all() for tensor in saved.values() if tensor.is_floating_point())
@@ -227,3 +232,38 @@ def test_what_is_compiled_is_the_step(tmp_path: Path, monkeypatch: pytest.Monkey
     run(tmp_path / "eager", model=PlainDetector, epochs=1)
     for name, tensor in weights_of(tmp_path / "eager").items():
         torch.testing.assert_close(weights_of(tmp_path / "compiled")[name], tensor, rtol=1e-4, atol=1e-6)
+
+
+class Later:
+    """Stands for a GPU's event: says when it was waited for."""
+
+    def __init__(self) -> None:
+        self.waited = False
+
+    def synchronize(self) -> None:
+        self.waited = True
+
+
+def test_on_a_gpu_figures_are_read_a_step_later_and_before_a_save() -> None:
+    watch = FiniteWatch()
+    events = [Later(), Later()]
+    for step, event in enumerate(events, start=1):
+        figures = torch.tensor([1.0, math.nan if step == 2 else 0.0])
+        watch._waiting.append(Look(figures, event, ("cls", "box"), (f"image {step}",), step))  # type: ignore[arg-type]
+    watch.settle(before=2)
+    assert [event.waited for event in events] == [True, False]
+    with pytest.raises(TrainingError, match=r"^box is nan at step 2; images: image 2\."):
+        watch.settle()
+
+
+def test_scores_go_to_a_tracker(tmp_path: Path) -> None:
+    tensorboard = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    recipe = RECIPE.replace(epochs=1)
+    accelerator = build_accelerator(recipe, tmp_path, "tensorboard")
+    task = TinyTask(recipe, accelerator)
+    fit(assemble(TinyDetector(), task, recipe, accelerator, tmp_path, Progress(1, 6, "score", quiet=True)))
+    accelerator.end_training()
+    events = tensorboard.EventAccumulator(str(next(tmp_path.rglob("events.*")).parent))
+    events.Reload()
+    assert {"cls", "box", "loss", "lr", "score"} <= set(events.Tags()["scalars"])
+    assert [event.step for event in events.Scalars("loss")] == [1, 2, 3, 4, 5, 6]

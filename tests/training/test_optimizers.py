@@ -63,7 +63,9 @@ def test_frozen_and_foreign_parameters_are_left_out() -> None:
     assert sum(len(group["params"]) for group in groups) == 4
 
 
-@pytest.mark.parametrize(("batch_size", "base", "expected"), [(16, 16, 0.02), (4, 16, 0.005), (64, 16, 0.08), (4, None, 0.02)])
+@pytest.mark.parametrize(
+    ("batch_size", "base", "expected"), [(16, 16, 0.02), (4, 16, 0.005), (64, 16, 0.08), (4, None, 0.02)]
+)
 def test_linear_scaling(batch_size: int, base: int | None, expected: float) -> None:
     assert math.isclose(scaled_lr(Recipe(lr=0.02, batch_size=batch_size, lr_batch_size=base)), expected)
 

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.training.tiny import TinyDetector, assert_same, run, start, weights_of
 
 from baimu.errors import CheckpointError
 from baimu.training import archive, loop, results_csv, saver
 from baimu.training.archive import read_document
 from baimu.training.results_csv import read_results
+from tests.training.tiny import TinyDetector, assert_same, run, start, weights_of
 
 CHANGES: dict[str, Any] = {"epochs": 4, "save_every": 4}  # six steps an epoch: saves in mid-epoch and at its end
 
@@ -87,7 +87,9 @@ INSTANTS = {
 def assert_equal_runs(one: Path, other: Path) -> None:
     assert_same(weights_of(one), weights_of(other))
     assert_same(weights_of(one, "best.safetensors"), weights_of(other, "best.safetensors"))
-    rows = [[{k: v for k, v in r.items() if k != "seconds"} for r in read_results(f / "results.csv")] for f in (one, other)]
+    rows = [
+        [{k: v for k, v in r.items() if k != "seconds"} for r in read_results(f / "results.csv")] for f in (one, other)
+    ]
     assert rows[0] == rows[1]
     documents = [read_document(f / "last.safetensors") for f in (one, other)]
     for document in documents:
@@ -121,7 +123,9 @@ def test_a_finished_run_continues_to_nothing(tmp_path: Path, uninterrupted: Path
     assert (tmp_path / "last.safetensors").read_bytes() == before
 
 
-@pytest.mark.parametrize("changes", [{"optimizer": "adamw"}, {"ema_decay": 0.0}, {"accumulate": 2, "clip_norm": 1.0}, {"momentum": 0.0}])
+@pytest.mark.parametrize(
+    "changes", [{"optimizer": "adamw"}, {"ema_decay": 0.0}, {"accumulate": 2, "clip_norm": 1.0}, {"momentum": 0.0}]
+)
 def test_every_kind_of_state_is_carried_over(tmp_path: Path, changes: dict[str, Any]) -> None:
     straight, broken = tmp_path / "straight", tmp_path / "broken"
     run(straight, **CHANGES, **changes)
@@ -144,6 +148,5 @@ def test_a_longer_run_continues_a_finished_one(tmp_path: Path) -> None:
 
 def test_another_model_is_refused(tmp_path: Path) -> None:
     run(tmp_path)
-    with pytest.raises(CheckpointError, match="belongs to another model or class count .*6x8x1x1 here, 3x8x1x1 in"):
+    with pytest.raises(CheckpointError, match=r"belongs to another model or class count .*6x8x1x1 here, 3x8x1x1 in"):
         start(tmp_path, model=lambda: TinyDetector(num_classes=5), resume=True)
-

@@ -8,8 +8,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.training.small import CLASSES, QUICK, small_data, small_fcos
-from tests.training.tiny import assert_same, weights_of
 
 import baimu
 from baimu.datasets.playground import Playground
@@ -18,6 +16,8 @@ from baimu.errors import BaimuError, CheckpointError, DataError, TrainingError, 
 from baimu.training import train as train_module
 from baimu.training.archive import read_document
 from baimu.training.run import Run
+from tests.training.small import CLASSES, QUICK, small_data, small_fcos
+from tests.training.tiny import assert_same, weights_of
 
 FILES = {
     "best.safetensors", "confusion_matrix.png", "curves.png", "labels.png", "last.safetensors", "pr_curves.png",

@@ -110,7 +110,12 @@ class TinyTask:
 
 
 def start(
-    folder: Path, *, model: Callable[[], nn.Module] = TinyDetector, task: type[TinyTask] = TinyTask, resume: bool = False, **changes: Any
+    folder: Path,
+    *,
+    model: Callable[[], nn.Module] = TinyDetector,
+    task: type[TinyTask] = TinyTask,
+    resume: bool = False,
+    **changes: Any,
 ) -> Training:
     """A tiny training at its beginning, or where the folder's last checkpoint stands."""
     folder.mkdir(exist_ok=True)

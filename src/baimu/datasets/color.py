@@ -78,9 +78,11 @@ def saturation(factor: float) -> Change:
 
 
 def hue(shift: float) -> Change:
-    """Around HSV's circle by ``shift`` of it."""
-    sixths = round(6 * shift)
-    return partial(_turn_hue, sixths=sixths, fraction=round(256 * (6 * shift - sixths)))
+    """Around HSV's circle by ``shift`` of it: whole thirds change channels, the rest is at most two twelfths."""
+    thirds = round(3 * shift)
+    sixths = 6 * shift - 2 * thirds
+    times = 1 if abs(sixths) <= 0.5 else 2
+    return partial(_turn_hue, thirds=thirds, amount=round(256 * sixths / times), times=times)
 
 
 def change_colors(image: np.ndarray, changes: Sequence[Change]) -> np.ndarray:
@@ -121,49 +123,35 @@ def _stretch(planes: np.ndarray, *, factor: int, centre: int | None) -> None:
     planes += shift  # at most 255 * 128 + 32, however factor and centre lie
     planes >>= 6
     if factor > _ONE:
-        np.maximum(planes, 0, out=planes)
-        np.minimum(planes, 255, out=planes)
+        np.clip(planes, 0, 255, out=planes)
 
 
-def _turn_hue(planes: np.ndarray, *, sixths: int, fraction: int) -> None:
-    """Hue turned by ``sixths`` + ``fraction`` / 256 sixths of the circle.
+def _turn_hue(planes: np.ndarray, *, thirds: int, amount: int, times: int) -> None:
+    """Hue turned by ``thirds`` of the circle and ``times`` ``amount`` / 256 sixths, |amount| <= 128.
 
-    With chroma c = max − min, the hue in sixths of the circle times c is an integer h in 0…6c, and each channel is a
-    clipped distance: green is min + clip(2c − |h − 2c|, 0, c), blue the same around 4c, red the opposite of cyan at 3c.
+    With chroma c = max − min, a turn forward adds d = c * amount / 256 to a channel, as to green while red is largest,
+    less what the next channel stands in the way, by one formula for all sectors of the circle:
+    x' = clip(x + d − min(next − min, clip(next − x + 2d, 0, 2d)), min, max). Turned back, "next" is the one before.
     """
-    r, g, b = planes
-    largest = np.maximum(np.maximum(r, g), b)
-    smallest = np.minimum(np.minimum(r, g), b)
-    c = largest - smallest
-    c2 = c + c
-    c4 = c2 + c2
-    c6 = c4 + c2
-    h = r - g
-    h += c4
-    other = b - r
-    other += c2
-    h ^= (h ^ other) & -(largest == g).astype(np.int16)
-    np.subtract(g, b, out=other)
-    h ^= (h ^ other) & -(largest == r).astype(np.int16)
-    np.multiply(c, np.int16(fraction), out=other)  # |fraction| <= 128: fits
-    other += np.int16(128)
-    other >>= 8
-    h += other
-    if sixths:
-        h += c * np.int16(sixths)
-    # Into 0…6c: as unsigned numbers negative ones are the largest, so the minimum picks the one in range.
-    unsigned, scratch = h.view(np.uint16), other.view(np.uint16)
-    np.add(h, c6, out=other)
-    np.minimum(unsigned, scratch, out=unsigned)
-    np.subtract(h, c6, out=other)
-    np.minimum(unsigned, scratch, out=unsigned)
-    for channel, centre in enumerate((c2 + c, c2, c4)):
-        np.subtract(h, centre, out=other)
-        np.abs(other, out=other)
-        if channel == 0:
-            other -= c
-        else:
-            np.subtract(c2, other, out=other)
-        np.maximum(other, 0, out=other)
-        np.minimum(other, c, out=other)
-        np.add(other, smallest, out=planes[channel])
+    if thirds % 3:
+        planes[:] = np.roll(planes, thirds, axis=0)
+    largest = planes.max(axis=0)
+    smallest = planes.min(axis=0)
+    d = largest - smallest
+    d *= np.int16(abs(amount))
+    d += np.int16(127)  # half a sixth of an odd chroma is rounded down: the formula holds for 2d <= c
+    d >>= 8
+    d2 = d + d
+    zero = np.zeros_like(d)  # np.maximum with a number is nine times slower than with an array
+    for _ in range(times):
+        neighbour = planes.take([1, 2, 0] if amount > 0 else [2, 0, 1], axis=0)
+        less = neighbour - planes
+        less += d2
+        np.maximum(less, zero, out=less)
+        np.minimum(less, d2, out=less)
+        neighbour -= smallest
+        np.minimum(less, neighbour, out=less)
+        planes += d
+        planes -= less
+        np.maximum(planes, smallest, out=planes)
+        np.minimum(planes, largest, out=planes)

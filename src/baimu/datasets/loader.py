@@ -172,12 +172,12 @@ def load_sample(source: DetectionSource, index: int, *, masks: bool = False, at_
 def collate(
     samples: Sequence[Sample], frames: list[Frame], preprocess: Preprocess, names: list[str], indices: list[int]
 ) -> Batch:
-    """One uint8 batch, padded with zeros at the right and bottom; its memory is channels-last, as the pictures' is."""
+    """One uint8 batch, padded with zeros at the right and bottom."""
     height, width = preprocess.batch_size_of(frames)
-    images = np.zeros((len(samples), height, width, 3), np.uint8)
+    images = np.zeros((len(samples), 3, height, width), np.uint8)
     masks = [] if samples and all(sample.masks is not None for sample in samples) else None
     for image, sample in zip(images, samples, strict=True):
-        image[: sample.size[0], : sample.size[1]] = sample.image
+        image[:, : sample.size[0], : sample.size[1]] = sample.image.transpose(2, 0, 1)
         if masks is not None and sample.masks is not None:
             padded = np.zeros((len(sample.masks), height, width), bool)
             padded[:, : sample.size[0], : sample.size[1]] = sample.masks
@@ -188,7 +188,7 @@ def collate(
         [sample.size for sample in samples],
         masks,
     )
-    return Batch(torch.from_numpy(images).permute(0, 3, 1, 2), targets, frames, names, list(indices))
+    return Batch(torch.from_numpy(images), targets, frames, names, list(indices))
 
 
 def _seed(recipe: Recipe) -> int:

@@ -194,15 +194,24 @@ class FCOS(Detector):
         return join_levels(boxes, scores, labels, sizes)
 
 
-def fcos(build: Callable[..., ResNet], num_classes: int, scratch: bool, improved: bool, **options) -> FCOS:
+def fcos(
+    build: Callable[..., ResNet],
+    num_classes: int,
+    scratch: bool,
+    improved: bool,
+    *,
+    width: int = 256,
+    depth: int = 4,
+    **options,
+) -> FCOS:
     """FCOS on a ResNet, Caffe style as the paper's weights. ``scratch`` is for training without ImageNet weights:
-    batch norm learns, in the neck too, and nothing is frozen."""
+    batch norm learns, in the neck too, and nothing is frozen. ``width`` and ``depth`` are those of neck and towers."""
     norm = batch_norm if scratch else None
     backbone = build(
         out=(3, 4, 5), norm=norm or frozen_batch_norm, frozen_stages=0 if scratch else 2, stride_in_3x3=False
     )
-    neck = FPN(backbone, 256, extra=2, extra_from="output", relu_before_extra=True, norm=norm)
-    head = FCOSHead(256, num_classes, neck.strides, tower_bias=improved, improved=improved)
+    neck = FPN(backbone, width, extra=2, extra_from="output", relu_before_extra=True, norm=norm)
+    head = FCOSHead(width, num_classes, neck.strides, depth=depth, tower_bias=improved, improved=improved)
     if improved:
         options = {"center_radius": 1.5, "box_loss": giou_loss, "iou_threshold": 0.6, **options}
     detector = FCOS(backbone, neck, num_classes=num_classes, head=head, **options)

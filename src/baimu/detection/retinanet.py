@@ -38,7 +38,7 @@ from baimu.detection.detector import Candidates, Detector
 from baimu.layers.anchors import AnchorGrid
 from baimu.layers.contracts import Backbone, Neck, check_pyramid
 from baimu.layers.conv import conv_tower, init_normal
-from baimu.layers.norm import Norm, batch_norm, frozen_batch_norm
+from baimu.layers.norm import Norm, batch_norm, frozen_batch_norm, group_norm
 from baimu.losses.boxes import l1_loss
 from baimu.losses.focal import sigmoid_focal_loss
 from baimu.necks.fpn import FPN
@@ -156,12 +156,13 @@ class RetinaNet(Detector):
 def retinanet(
     build: Callable[..., ResNet], num_classes: int, scratch: bool, *, p7_relu: bool = True, **options
 ) -> RetinaNet:
-    """RetinaNet on a ResNet. ``scratch`` is for training without ImageNet weights: batch norm learns, in the neck and
-    the head too (1811.08883), and nothing is frozen."""
+    """RetinaNet on a ResNet. ``scratch`` is for training without ImageNet weights: batch norm learns, in the neck too
+    (1811.08883), and nothing is frozen. The head has group norm: its towers serve all levels, whose statistics differ,
+    so that the running ones of a batch norm would fit none of them."""
     norm = batch_norm if scratch else None
     backbone = build(out=(3, 4, 5), norm=norm or frozen_batch_norm, frozen_stages=0 if scratch else 2)
     neck = FPN(backbone, 256, extra=2, extra_from="input", relu_before_extra=p7_relu, norm=norm)
-    head = RetinaHead(256, 9, num_classes, norm=norm)
+    head = RetinaHead(256, 9, num_classes, norm=group_norm if scratch else None)
     return RetinaNet(backbone, neck, num_classes=num_classes, head=head, **options)
 
 

@@ -30,15 +30,20 @@ class Labelled(Protocol):
     def objects(self, index: int) -> Any: ...
 
 
+HEADLINES = 3
+"""Scores in the training curves: a protocol names its headline figures first."""
+
+
 def training_curves(rows: Sequence[Row]) -> Figure:
     """Losses, scores and learning rate over the epochs, from the rows of results.csv (dicts, or texts of a csv reader).
 
-    By the order of the columns: what stands before ``lr`` is a loss, what follows it a score. Empty cells, which most
-    rows have for scores, are passed over. A value that is not finite leaves a gap.
+    By the order of the columns: what stands before ``lr`` is a loss, what follows it a score, of which the first
+    :data:`HEADLINES` are drawn. Empty cells, which most rows have for scores, are passed over. A value that is not
+    finite leaves a gap.
     """
     columns = list(dict.fromkeys(key for row in rows for key in row if key not in PLACES))
     middle = columns.index("lr") if "lr" in columns else len(columns)
-    losses, scores = columns[:middle], columns[middle + 1 :]
+    losses, scores = columns[:middle], columns[middle + 1 :][:HEADLINES]
     when, label = _times(rows)
     made = figure(10, 3.4)
     left, centre, right = made.subplots(1, 3, width_ratios=(4, 4, 2.4))

@@ -115,7 +115,7 @@ def _blocks(tensors: Mapping[str, Tensor], document: Mapping[str, Any]) -> Itera
 
 def _bytes_of(tensor: Tensor) -> memoryview:
     flat = tensor.detach().to("cpu").contiguous().reshape(-1)
-    return memoryview(flat.view(torch.uint8).numpy())
+    return flat.view(torch.uint8).numpy().data
 
 
 def _canonical(header: Mapping[str, Any]) -> bytes:
@@ -126,7 +126,9 @@ def _open(path: Path) -> BinaryIO:
     try:
         return open(path, "rb")
     except OSError as error:
-        raise CheckpointError(f"{path}: cannot be read ({error.strerror}); give a .safetensors file or a run folder") from None
+        raise CheckpointError(
+            f"{path}: cannot be read ({error.strerror}); give a .safetensors file or a run folder"
+        ) from None
 
 
 def _header(path: Path, file: BinaryIO) -> dict[str, Any]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from accelerate import Accelerator
@@ -37,7 +38,7 @@ def build_accelerator(recipe: Recipe, folder: Path, tracker: str | Sequence[str]
     """
     AcceleratorState._reset_state()  # a training before this one in the same process may have had another precision
     GradientState._reset_state()
-    names = [tracker] if isinstance(tracker, str) else list(tracker or ())
+    names: list[Any] = [tracker] if isinstance(tracker, str) else list(tracker or ())
     accelerator = Accelerator(
         cpu=cpu_only(),
         mixed_precision="no" if recipe.precision == "fp32" else recipe.precision,
@@ -49,7 +50,7 @@ def build_accelerator(recipe: Recipe, folder: Path, tracker: str | Sequence[str]
         if not accelerator.is_fsdp2:
             raise TrainingError("FSDP version 1 is not supported; set fsdp_version to 2 in Accelerate's configuration")
         if recipe.ema_decay:
-            raise TrainingError("a moving average is not kept over sharded weights; set ema_decay=0 or train without FSDP")
+            raise TrainingError("sharded weights have no moving average; set ema_decay=0 or train without FSDP")
     if names:
         accelerator.init_trackers(folder.name, config=_flat(recipe))
     return accelerator
@@ -64,6 +65,7 @@ def assemble(
     if recipe.channels_last:
         model.to(memory_format=torch.channels_last)
     average = moving_average(model, recipe.ema_decay) if recipe.ema_decay else None
+    whole = deepcopy(model) if accelerator.distributed_type == DistributedType.FSDP else None
     results = ResultsFile(folder / "results.csv" if main else None, task.score_names)
     return Training(
         accelerator=accelerator,
@@ -72,6 +74,7 @@ def assemble(
         model=model,
         phases=build_phases(model, task, recipe, accelerator),
         average=average,
+        whole=whole,
         place=Place(),
         record=Record(results, task.score, task.steps_per_epoch, progress, accelerator),
         saver=Saver(folder),
@@ -80,14 +83,16 @@ def assemble(
 
 
 def build_phases(model: nn.Module, task: Task, recipe: Recipe, accelerator: Accelerator) -> list[Phase]:
-    """The task's phases, each with a wrapped step of its own, so that processes exchange only its parameters' gradients."""
+    """The task's phases, each with its own wrapped step: processes exchange the gradients of its parameters only."""
     trainable = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
     chosen = [list(spec.parameters(model)) for spec in task.phases]
     if accelerator.distributed_type == DistributedType.FSDP and len(chosen) > 1:
         raise TrainingError("a training of several optimisers cannot be sharded; train without FSDP")
     idle = trainable.difference(*chosen)
     if idle or not all(chosen):
-        raise TrainingError(f"phases leave parameters without an optimiser, or have none: {', '.join(sorted(idle)[:5])}")
+        raise TrainingError(
+            f"phases leave parameters without an optimiser, or have none: {', '.join(sorted(idle)[:5])}"
+        )
 
     phases = []
     for spec, names in zip(task.phases, chosen, strict=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,9 @@ def checkpoint_path(path: str | Path) -> Path:
     for name in ("best.safetensors", "last.safetensors"):
         if (path / name).exists():
             return path / name
-    raise CheckpointError(f"{path}: holds neither best.safetensors nor last.safetensors; give a run folder or a checkpoint")
+    raise CheckpointError(
+        f"{path}: holds neither best.safetensors nor last.safetensors; give a run folder or a checkpoint"
+    )
 
 
 def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -52,20 +55,18 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return tensors, document
 
 
-def describe(model: nn.Module) -> dict[str, Any]:
+def describe(model: Any) -> dict[str, Any]:
     """What a file must state of ``model`` so that :func:`load` can make it again."""
-    import baimu
-
     return {
         "format": FORMAT,
-        "version": baimu.__version__,
+        "version": version("baimu"),
         "model": getattr(model, "spec", None),
         "classes": list(getattr(model, "classes", ())),
         "preprocess": model.preprocess.to_dict(),
     }
 
 
-def describe_like(model: nn.Module, document: Mapping[str, Any]) -> None:
+def describe_like(model: Any, document: Mapping[str, Any]) -> None:
     """Give ``model`` the class names and the preprocessing that a file states."""
     model.classes = tuple(document["classes"])
     model.preprocess = Preprocess.from_dict(document["preprocess"])
@@ -95,7 +96,11 @@ def part(tensors: Mapping[str, Tensor], kind: str) -> dict[str, Tensor]:
 def load_parameters(model: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
     """Copy all of ``tensors`` into ``model``; nothing is copied unless every name and shape fits."""
     own = model.state_dict()
-    others = [f"{n}: {_shape(own[n])} here, {_shape(t)} in the file" for n, t in tensors.items() if n in own and own[n].shape != t.shape]
+    others = [
+        f"{n}: {_shape(own[n])} here, {_shape(t)} in the file"
+        for n, t in tensors.items()
+        if n in own and own[n].shape != t.shape
+    ]
     missing = [f"{n}: not in the file" for n in own if n not in tensors]
     unknown = [f"{n}: not in the model" for n in tensors if n not in own]
     wrong = others + missing + unknown
@@ -118,7 +123,9 @@ def transfer_parameters(model: nn.Module, path: str | Path) -> list[str]:
     found = judged_parameters(read_checkpoint(file)[0])
     fitting = {n: t for n, t in found.items() if n in own and own[n].shape == t.shape}
     if not fitting:
-        raise CheckpointError(f"{file}: not one of its {len(found)} tensors fits this model; use a checkpoint of the same method")
+        raise CheckpointError(
+            f"{file}: not one of its {len(found)} tensors fits this model; use a checkpoint of the same method"
+        )
     model.load_state_dict(fitting, strict=False)
     return [name for name in own if name not in fitting]
 

@@ -5,11 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from baimu import zoo
+from baimu.datasets.open import open_data
 from baimu.training.run import Run
 from baimu.training.train import train
 
-MODEL = "fcos_center_r18_fpn"
-DATA = "playground:train=1000,val=200,size=160,seed=0"
+MODEL = "fcos_r18_fpn"
+ARGUMENTS: dict[str, Any] = {"scratch": True, "width": 128, "depth": 2, "center_radius": 1.5}
+"""Half as wide and half as deep a head as the paper's: seven eighths of the work on so small pictures is the head's."""
+
+DATA = "playground:train=1600,val=200,size=160,seed=0"
 RECIPE: dict[str, Any] = {
     "epochs": 6,
     "batch_size": 16,
@@ -21,13 +26,15 @@ RECIPE: dict[str, Any] = {
     "norm_decay": False,
     "schedule": "cosine",
     "warmup": "linear",
+    "warmup_start": 0.01,
     "warmup_steps": 40,
     "clip_norm": 10.0,
     "ema_decay": 0.99,
     "size": 160,
     "max_size": 160,
     "precision": "bf16",
-    "eval_every": 3,
+    "eval_every": 2,
+    "workers": 1,
 }
 
 
@@ -36,7 +43,9 @@ def demo(out: str | Path = "runs/demo", **changes: Any) -> Run:
 
     ``changes`` are recipe fields. ``out`` gets a number where such a run stands already: nothing is overwritten.
     """
-    run = train(MODEL, DATA, out=_free(Path(out)), **{**RECIPE, **changes})
+    splits = open_data(DATA)
+    model = zoo.create_model(MODEL, num_classes=len(splits.train.classes), **ARGUMENTS)
+    run = train(model, splits, out=_free(Path(out)), **{**RECIPE, **changes})
     print(f"{run}\nfound   {run.folder / 'predictions.png'}, truth at the left of each pair")
     return run
 

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor, nn
+from typing import Any
+
+from torch import (
+    _foreach_copy_ as foreach_copy,  # pyright: ignore[reportPrivateImportUsage] - one call for all tensors
+)
+from torch import _foreach_lerp_ as foreach_lerp  # pyright: ignore[reportPrivateImportUsage]
+from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
 
@@ -14,13 +19,13 @@ def moving_average(model: nn.Module, decay: float) -> AveragedModel:
     run out of its average. Buffers such as running statistics are averaged too; whole numbers are copied.
     """
 
-    def blend(averages: tuple[Tensor, ...], values: tuple[Tensor, ...], _: Tensor) -> None:
+    def blend(averages: Any, values: Any, _: Any) -> None:
         if not averages[0].is_floating_point():
-            torch._foreach_copy_(averages, values)
+            foreach_copy(averages, values)
             return
         updates = int(average.n_averaged)  # a tensor on the host: reading it waits for nothing
         ramp = min(decay, (1 + updates) / (10 + updates))
-        torch._foreach_lerp_(averages, values, 1.0 - ramp)
+        foreach_lerp(averages, values, 1.0 - ramp)
 
     average = AveragedModel(model, multi_avg_fn=blend, use_buffers=True).float()
     average.requires_grad_(False)

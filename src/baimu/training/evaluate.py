@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from accelerate import Accelerator
@@ -13,6 +13,7 @@ from torch import nn
 from baimu.datasets.loader import eval_batches
 from baimu.datasets.open import open_data, open_source
 from baimu.datasets.source import DetectionSource
+from baimu.detection.detector import Detector
 from baimu.errors import CheckpointError
 from baimu.inference.predictor import Precision, Predictor
 from baimu.metrics.coco import BoxScores, coco_evaluate
@@ -20,7 +21,7 @@ from baimu.training.checkpoint import load
 
 
 def eval(
-    model: nn.Module | str | Path,
+    model: Detector | str | Path,
     data: Any,
     *,
     split: str | None = None,
@@ -33,15 +34,17 @@ def eval(
 ) -> BoxScores:
     """COCO's twelve figures and the table per class of ``model`` (or its checkpoint or run folder) on ``data``.
 
-    ``data`` is whatever :func:`baimu.train` takes. What is scored: the named ``split``; or with ``val_fraction`` the images
-    that training with the same ``val_fraction`` and ``split_seed`` held out; or else val, or test, or all there is.
-    Runs on the GPU where there is one. Raises :class:`~baimu.errors.CheckpointError` if model and data name other classes.
+    ``data`` is whatever :func:`baimu.train` takes. What is scored: the named ``split``; or with ``val_fraction`` the
+    images that training with the same ``val_fraction`` and ``split_seed`` held out; or else val, or test, or all there
+    is. Runs on the GPU where there is one. Raises :class:`~baimu.errors.CheckpointError` if model and data name other
+    classes.
     """
     if val_fraction is not None:
         source = open_data(data, val_fraction=val_fraction, seed=split_seed).val
     else:
         source = open_source(data, split)
-    model = model if isinstance(model, nn.Module) else load(model)
+    if not isinstance(model, nn.Module):
+        model = cast(Detector, load(model))
     if tuple(model.classes) != tuple(source.classes):
         raise CheckpointError(
             f"the model knows the classes {', '.join(model.classes)}; the data has {', '.join(source.classes)}; "
@@ -52,7 +55,7 @@ def eval(
 
 
 def score_model(
-    model: nn.Module,
+    model: Detector,
     source: DetectionSource,
     *,
     batch_size: int,
@@ -71,7 +74,7 @@ def score_model(
     if accelerator is None or world == 1:
         return coco_evaluate(source, share)
     numbered = gather_object(list(zip(range(rank, len(source), world), share, strict=True)))
-    scores = [None]
+    scores: list[Any] = [None]
     if accelerator.is_main_process:
         scores = [coco_evaluate(source, [found for _, found in sorted(numbered, key=lambda pair: pair[0])])]
     return broadcast_object_list(scores)[0]

@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from baimu.errors import TrainingError
+from baimu.training.sharding import whole
 
 
 @dataclass(frozen=True)
-class _Look:
+class Look:
     figures: Tensor  # (F,) on the host, valid once ``ready`` has happened
     ready: torch.cuda.Event | None
     keys: tuple[str, ...]
@@ -31,11 +32,11 @@ class FiniteWatch:
     """
 
     def __init__(self) -> None:
-        self._waiting: list[_Look] = []
+        self._waiting: list[Look] = []
 
     def look(self, figures: Mapping[str, Tensor], images: Sequence[str], step: int) -> None:
         """Take the scalars ``figures`` of step ``step`` (1 is the first), computed from the named ``images``."""
-        values = torch.stack([value.detach().float() for value in figures.values()])
+        values = torch.stack([whole(value.detach()).float() for value in figures.values()])
         ready = None
         if values.is_cuda:
             self.settle(before=step)
@@ -44,7 +45,7 @@ class FiniteWatch:
             ready = torch.cuda.Event()
             ready.record()
             values = host
-        self._waiting.append(_Look(values, ready, tuple(figures), tuple(images), step))
+        self._waiting.append(Look(values, ready, tuple(figures), tuple(images), step))
         if ready is None:
             self.settle()
 
@@ -59,7 +60,7 @@ class FiniteWatch:
                     raise TrainingError(_message(key, value, look))
 
 
-def _message(key: str, value: float, look: _Look) -> str:
+def _message(key: str, value: float, look: Look) -> str:
     images = ", ".join(look.images[:8]) + (f" and {len(look.images) - 8} more" if len(look.images) > 8 else "")
     return (
         f"{key} is {value} at step {look.step}; images: {images}. The last checkpoint is intact. "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from accelerate import Accelerator
 from torch import Tensor, nn
@@ -14,6 +14,7 @@ from torch.optim.swa_utils import AveragedModel
 from baimu.recipes import Recipe
 from baimu.targets import Batch
 from baimu.training.finite import FiniteWatch
+from baimu.training.sharding import gather
 from baimu.training.step import Phase
 
 if TYPE_CHECKING:
@@ -41,22 +42,27 @@ class Training:
     model: nn.Module
     phases: Sequence[Phase]
     average: AveragedModel | None
+    whole: nn.Module | None  # where the parameters are sharded: a model to gather them in
     place: Place
     record: Record
     saver: Saver
     watch: FiniteWatch
 
-    @property
     def judged(self) -> nn.Module:
-        """The model that is evaluated and exported: the moving average where there is one."""
-        return self.model if self.average is None else self.average.module
+        """The model that is evaluated and exported, in evaluation mode: the moving average where there is one.
+
+        Sharded parameters are gathered into a whole model first, so every process must call this.
+        """
+        if self.average is not None:
+            return self.average.module.eval()
+        return (self.model if self.whole is None else gather(self.model, self.whole)).eval()
 
 
 def fit(training: Training) -> None:
-    """Train from ``training.place`` to the end of the recipe, or until the score has not risen for ``patience`` evaluations.
+    """Train from ``training.place`` to the recipe's end, or until ``patience`` evaluations brought no better score.
 
-    The state of a training after each step is a function of its state before: so is everything that is saved, and a
-    run that is continued from a checkpoint ends with the same weights as one that was never stopped.
+    The state after each step is a function of the state before it, and all of it is in ``last.safetensors``: a run
+    that is continued ends, on a CPU, with the very weights of one that was never stopped.
     """
     recipe, place, task = training.recipe, training.place, training.task
     while place.epoch < recipe.epochs and not training.record.stale(recipe.patience):
@@ -74,7 +80,7 @@ def fit(training: Training) -> None:
         place.epoch, place.batch = place.epoch + 1, 0
         scores = None
         if place.epoch % recipe.eval_every == 0 or place.epoch == recipe.epochs:
-            scores = task.evaluate(training.judged.eval())
+            scores = task.evaluate(training.judged())
         if training.record.close_epoch(place, scores):
             training.saver.save_best(training)
         training.saver.save_last(training)
@@ -97,7 +103,7 @@ def optimise(training: Training, parts: Sequence[Batch]) -> dict[str, Tensor]:
             for key, loss in losses.items():
                 figures[key] = figures.get(key, 0.0) + loss.detach() / len(parts)
         if training.recipe.clip_norm is not None:
-            norm = accelerator.clip_grad_norm_(phase.parameters.values(), training.recipe.clip_norm)
+            norm: Any = accelerator.clip_grad_norm_(phase.parameters.values(), training.recipe.clip_norm)
             if accelerator.scaler is None:  # scaled fp16 gradients may overflow: that step is skipped, not wrong
                 names = [name for part in parts for name in part.names]
                 training.watch.look({"gradient norm": norm}, names, step_number)

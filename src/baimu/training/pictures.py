@@ -2,38 +2,43 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import yaml
-from torch import nn
+from PIL import Image
 
 from baimu.datasets.loader import eval_batches
-from baimu.datasets.source import DetectionSource, Splits
+from baimu.datasets.source import DetectionSource, Objects, Splits
+from baimu.detection.detector import Detector
 from baimu.draw.charts import save
 from baimu.draw.curves import confusion_matrix, label_statistics, precision_recall, training_curves
 from baimu.draw.report import write_report
 from baimu.draw.sheet import batch_sheet, comparison_sheet
 from baimu.inference.predictor import Predictor
 from baimu.metrics.coco import RECALLS, BoxScores
+from baimu.results import Detections
 from baimu.targets import Batch
 from baimu.training.results_csv import read_results
 
 SHOWN = 12  # held-out images in predictions.png
+LONGEST = 640  # pixels of an image there
 SHOWN_PROBLEMS = 200  # in the report; problems.txt has them all
 
 
 def draw_data(folder: Path, splits: Splits, batch: Batch) -> None:
     """labels.png, train_batches.png (a batch as the network gets it) and problems.txt (what was wrong in the data)."""
-    save(label_statistics(splits.train), folder / "labels.png")
+    train: Any = splits.train
+    save(label_statistics(train), folder / "labels.png")
     batch_sheet(batch, splits.train.classes).save(folder / "train_batches.png")
     problems = [str(problem) for source in splits for problem in source.problems]
     (folder / "problems.txt").write_text("".join(f"{line}\n" for line in problems), encoding="utf-8")
 
 
-def draw_results(folder: Path, splits: Splits, model: nn.Module, scores: BoxScores) -> None:
-    """curves.png, pr_curves.png, confusion_matrix.png, predictions.png beside truth, and report.html that shows it all."""
+def draw_results(folder: Path, splits: Splits, model: Detector, scores: BoxScores) -> None:
+    """curves.png, pr_curves.png, confusion_matrix.png, predictions.png (truth at the left) and report.html."""
     names = splits.val.classes
     save(training_curves(read_results(folder / "results.csv")), folder / "curves.png")
     save(precision_recall(RECALLS, scores.precision, names), folder / "pr_curves.png")
@@ -42,17 +47,27 @@ def draw_results(folder: Path, splits: Splits, model: nn.Module, scores: BoxScor
     report(folder, splits, model, scores)
 
 
-def draw_predictions(path: Path, source: DetectionSource, model: nn.Module) -> None:
-    """Truth and detections of some images, evenly spaced over ``source``."""
+def draw_predictions(path: Path, source: DetectionSource, model: Detector) -> None:
+    """Truth and detections of some images, evenly spaced over ``source``; large images are made smaller."""
     chosen = np.unique(np.linspace(0, len(source) - 1, SHOWN).round().astype(int)).tolist()
     some = source.select(chosen)
     predictor = Predictor(model)
     found = [f for batch in eval_batches(some, model.preprocess, 1) for f in predictor.detect_batch(batch)]
-    images = [some.image(i) for i in range(len(some))]
-    comparison_sheet(images, [some.objects(i) for i in range(len(some))], found).save(path)
+    rows = [_smaller(some.image(i), some.objects(i), found[i]) for i in range(len(some))]
+    images, truths, found = zip(*rows, strict=True)
+    comparison_sheet(images, truths, found).save(path)
 
 
-def report(folder: Path, splits: Splits, model: nn.Module, scores: BoxScores) -> None:
+def _smaller(image: np.ndarray, truth: Objects, found: Detections) -> tuple[np.ndarray, Any, Detections]:
+    """The three at a scale where the longer side has at most ``LONGEST`` pixels."""
+    scale = min(1.0, LONGEST / max(image.shape[:2]))
+    height, width = (max(1, round(side * scale)) for side in image.shape[:2])
+    picture = np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BOX))
+    found = replace(found, boxes=found.boxes * np.float32(scale), size=(height, width), masks=None)
+    return picture, replace(truth, boxes=truth.boxes * np.float32(scale), masks=None), found
+
+
+def report(folder: Path, splits: Splits, model: Detector, scores: BoxScores) -> None:
     """report.html: the figures, the table per class, the recipe, the problems of the data and all pictures."""
     settings = yaml.safe_load((folder / "recipe.yaml").read_text(encoding="utf-8"))
     rows = read_results(folder / "results.csv")
@@ -85,4 +100,10 @@ def report(folder: Path, splits: Splits, model: nn.Module, scores: BoxScores) ->
         ("Objects of the training set", folder / "labels.png"),
         ("A training batch as the network gets it", folder / "train_batches.png"),
     ]
-    write_report(folder / "report.html", title=f"{settings['model']}: {folder.name}", facts=facts, tables=tables, pictures=pictures)
+    write_report(
+        folder / "report.html",
+        title=f"{settings['model']}: {folder.name}",
+        facts=facts,
+        tables=tables,
+        pictures=pictures,
+    )

@@ -68,7 +68,9 @@ class Progress:
         if self.score in row:
             self._last_score = f"{self.score} {row[self.score]:.3f}"
             losses = "  ".join(f"{key} {value:.3f}" for key, value in self._losses.items())
-            self._print(f"epoch {row['epoch']}/{self.epochs}  {self._last_score}  {losses}  {_duration(row['seconds'])}")
+            self._print(
+                f"epoch {row['epoch']}/{self.epochs}  {self._last_score}  {losses}  {_duration(row['seconds'])}"
+            )
             self._times.clear()
 
     def _print(self, line: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from accelerate import Accelerator
@@ -96,7 +96,7 @@ class Record:
         keys = list(self._sums)
         self._losses = (*keys, "loss")
         means = torch.stack([self._sums[key].float() for key in keys]) / self._count
-        means = self._accelerator.reduce(means, "mean").tolist()
+        means = cast(Tensor, self._accelerator.reduce(means, "mean")).tolist()
         self._sums, self._count = {}, 0
         losses = dict(zip(keys, means, strict=True))
         return {"epoch": epoch, "step": step, **losses, "loss": sum(means), "lr": self._lr}

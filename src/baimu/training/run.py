@@ -60,15 +60,16 @@ class Run:
             return f"{self.folder}: not evaluated yet"
         document = read_document(self.best)
         scores = "  ".join(f"{k} {v:.3f}" for k, v in list(self.scores.items())[:3])
-        return f"{self.folder}: best after epoch {document['place']['epoch']}  {scores}\nweights {self.best}\nreport  {self.report}"
+        best = f"best after epoch {document['place']['epoch']}  {scores}"
+        return f"{self.folder}: {best}\nweights {self.best}\nreport  {self.report}"
 
 
 def choose_folder(name: str, out: str | Path | None, resume: bool | str | Path | None) -> Path:
     """The folder that a training of ``name`` writes to; made if need be, and proved writable.
 
-    Without ``out`` a new ``runs/name-1``, ``-2``, …; with ``resume=True`` the newest of these. ``resume`` may also be the
-    run folder or its last checkpoint. Raises :class:`~baimu.errors.TrainingError` for a folder that holds a run which is
-    not to be continued, that is not there to be continued, or that cannot be written.
+    Without ``out`` a new ``runs/name-1``, ``-2``, …; with ``resume=True`` the newest of these. ``resume`` may also be
+    the run folder or its last checkpoint. Raises :class:`~baimu.errors.TrainingError` for a folder that holds a run
+    which is not to be continued, that is not there to be continued, or that cannot be written.
     """
     if resume and not isinstance(resume, bool):
         asked = Path(resume)
@@ -81,7 +82,9 @@ def choose_folder(name: str, out: str | Path | None, resume: bool | str | Path |
         folder = _next(name) if out is None else Path(out)
         held = next((f for f in ("last.safetensors", "results.csv") if (folder / f).exists()), None)
         if held:
-            raise TrainingError(f"{folder}: holds a run already ({held}); continue it with resume=True or choose another out")
+            raise TrainingError(
+                f"{folder}: holds a run already ({held}); continue it with resume=True or choose another out"
+            )
     if resume and not folder.is_dir():
         raise TrainingError(f"{folder}: no run to continue; give the run's folder, or start without resume")
     _make_writable(folder)

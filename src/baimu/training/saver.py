@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from accelerate.utils import gather_object
-from torch import Tensor, nn
-from torch.distributed.tensor import DTensor, distribute_tensor
+from torch import Tensor
 
 from baimu.training.archive import write_archive
 from baimu.training.checkpoint import describe, load_parameters, part
+from baimu.training.sharding import laid_out_like, whole
 from baimu.training.step import Phase
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Saver:
 
     def save_best(self, training: Training) -> None:
         """The weights that were evaluated last, with the recipe and their scores."""
-        tensors = dict(_prefixed("model", training.judged.state_dict()))
+        tensors = dict(_prefixed("model", training.judged().state_dict()))
         document = {
             **describe(training.model),
             "recipe": training.recipe.model_dump(mode="json"),
@@ -51,6 +51,7 @@ class Saver:
     def _write(self, training: Training, name: str, tensors: Mapping[str, Tensor], document: dict[str, Any]) -> None:
         if training.accelerator.is_main_process:
             write_archive(self.folder / name, tensors, document)
+        training.accelerator.wait_for_everyone()  # no process may read the file before it is there
 
 
 def capture(training: Training) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -102,8 +103,11 @@ def random_state() -> tuple[dict[str, Tensor], dict[str, Any]]:
     tensors = {"host": torch.get_rng_state()}
     if torch.cuda.is_available():
         tensors["cuda"] = torch.cuda.get_rng_state()
-    name, keys, position, has_gauss, gauss = np.random.get_state(legacy=True)  # noqa: NPY002 - users' code may draw from it
-    return tensors, {"python": random.getstate(), "numpy": [name, np.asarray(keys).tolist(), position, has_gauss, gauss]}
+    name, keys, position, has_gauss, gauss = np.random.get_state(legacy=True)  # noqa: NPY002
+    return tensors, {
+        "python": random.getstate(),
+        "numpy": [name, np.asarray(keys).tolist(), position, has_gauss, gauss],
+    }
 
 
 def restore_random(tensors: Mapping[str, Tensor], host: Mapping[str, Any]) -> None:
@@ -114,11 +118,6 @@ def restore_random(tensors: Mapping[str, Tensor], host: Mapping[str, Any]) -> No
     version, internal, gauss = host["python"]
     random.setstate((version, tuple(internal), gauss))
     np.random.set_state(tuple(host["numpy"]))  # noqa: NPY002
-
-
-def whole(tensor: Tensor) -> Tensor:
-    """A sharded tensor gathered from all processes; any other as it is."""
-    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
 def _prefixed(kind: str, tensors: Mapping[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
@@ -136,14 +135,7 @@ def _restore_optimizer(phase: Phase, tensors: Mapping[str, Tensor]) -> None:
     for full_name, value in tensors.items():
         name, _, key = full_name.rpartition(".")
         parameter = phase.parameters[name]
-        phase.optimizer.state[parameter][key] = value if key == "step" else _laid_out_like(parameter, value)
-
-
-def _laid_out_like(parameter: nn.Parameter, value: Tensor) -> Tensor:
-    """``value`` on the parameter's device, with its sharding and its strides, as if it had been computed there."""
-    if isinstance(parameter, DTensor):
-        return distribute_tensor(value.to(parameter.device), parameter.device_mesh, parameter.placements)
-    return torch.empty_like(parameter, dtype=value.dtype, requires_grad=False).copy_(value)
+        phase.optimizer.state[parameter][key] = value if key == "step" else laid_out_like(parameter, value)
 
 
 def _schedule_state(phase: Phase) -> dict[str, Any]:

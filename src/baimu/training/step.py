@@ -22,7 +22,7 @@ class TrainStep(nn.Module):
 
     def __init__(self, model: nn.Module, *, channels_last: bool = False) -> None:
         super().__init__()
-        self.model = model
+        self.model: Any = model
         self.channels_last = channels_last
 
     def forward(self, phase: str, images: Tensor, targets: Targets) -> dict[str, Tensor]:

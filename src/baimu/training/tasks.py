@@ -11,6 +11,7 @@ from torch import nn
 
 from baimu.datasets.loader import steps_per_epoch, train_batches
 from baimu.datasets.source import Splits
+from baimu.detection.detector import Detector
 from baimu.errors import DataError
 from baimu.metrics.coco import FIGURES, BoxScores
 from baimu.preprocess import Preprocess
@@ -55,14 +56,16 @@ class DetectionTask:
 
     phases: tuple[PhaseSpec, ...] = (PhaseSpec("losses"),)
     score = "box_ap"
-    score_names = FIGURES
+    score_names: tuple[str, ...] = FIGURES
 
     def __init__(self, splits: Splits, preprocess: Preprocess, recipe: Recipe, accelerator: Accelerator) -> None:
         for split, source in zip(("train", "val"), splits, strict=True):
             if len(source) == 0:
                 raise DataError(f"the {split} split holds no image; give another val_fraction or more images")
         if splits.train.classes != splits.val.classes:
-            raise DataError(f"train names the classes {splits.train.classes}, val {splits.val.classes}; make them equal")
+            raise DataError(
+                f"train names the classes {splits.train.classes}, val {splits.val.classes}; make them equal"
+            )
         self.splits, self.preprocess, self.recipe = splits, preprocess, recipe
         self.accelerator = accelerator
         self.rank, self.world = accelerator.process_index, accelerator.num_processes
@@ -86,18 +89,17 @@ class DetectionTask:
         here = (part.to(self.accelerator.device) for part in parts)
         return zip(*[here] * self.recipe.accumulate, strict=True)
 
-    def evaluate(self, model: nn.Module) -> dict[str, float]:
+    def evaluate(self, model: Any) -> dict[str, float]:
         return self.scores(model).figures()
 
-    def scores(self, model: nn.Module) -> BoxScores:
-        """All that the metric says, over the whole held-out split, the same in every process."""
+    def scores(self, model: Detector) -> BoxScores:
+        """All that the metric says of the held-out split, the same in every process; in fp32, as users will predict."""
         batch_size = max(1, self.recipe.batch_size // self.recipe.accumulate // self.world)
         return score_model(
             model,
             self.splits.val,
             batch_size=batch_size,
             workers=self.recipe.workers,
-            precision=self.recipe.precision,
             accelerator=self.accelerator,
         )
 
@@ -106,7 +108,7 @@ class DetectionTask:
         batch = next(iter(train_batches(self.splits.train, self.preprocess, recipe, epoch=0, world=self.world)))
         draw_data(folder, self.splits, batch)
 
-    def draw_results(self, model: nn.Module, folder: Path) -> str:
+    def draw_results(self, model: Any, folder: Path) -> str:
         scores = self.scores(model)
         if self.accelerator.is_main_process:
             draw_results(folder, self.splits, model, scores)

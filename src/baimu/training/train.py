@@ -14,7 +14,7 @@ from baimu import zoo
 from baimu.datasets.open import open_data
 from baimu.datasets.source import Splits
 from baimu.errors import CheckpointError, TrainingError
-from baimu.recipes import Recipe
+from baimu.recipes import Recipe, coco_1x
 from baimu.training.archive import read_document
 from baimu.training.assemble import assemble, build_accelerator
 from baimu.training.checkpoint import (
@@ -53,19 +53,25 @@ def train(
 
     ``model`` is a name of the catalogue, built for the data's classes, or a model object, which is trained in place.
     ``data`` is a path to a COCO, VOC or YOLO data set, ``"playground"``, a data source or ``Splits``; ``val``,
-    ``val_fraction`` and ``split_seed`` are for :func:`~baimu.datasets.open.open_data`. ``changes`` are fields of the model's
-    :class:`~baimu.recipes.Recipe`.
+    ``val_fraction`` and ``split_seed`` are for :func:`~baimu.datasets.open.open_data`. ``changes`` are fields of the
+    model's :class:`~baimu.recipes.Recipe`.
 
     ``out``: the folder, by default a new one below ``runs``. ``resume=True`` (with ``out``, or of the newest run of
     that name) or a run's path continues bit for bit where its last checkpoint stands; the recipe is then the run's own.
-    ``weights``: a checkpoint or run folder whose parameters to start from where they fit. ``devices``: processes to start,
-    one a GPU; torchrun and ``accelerate launch`` do without it. ``tracker``: tensorboard, wandb or mlflow.
+    ``weights``: a checkpoint or run folder whose parameters to start from where they fit. ``devices``: processes to
+    start, one a GPU; torchrun and ``accelerate launch`` do without it. ``tracker``: tensorboard, wandb or mlflow.
 
     Raises :class:`~baimu.errors.TrainingError` for a folder that cannot be written and for losses that are not finite,
     and the errors of data, names and checkpoints; the last good checkpoint is whole after each of them.
     """
-    arguments: dict[str, Any] = {"model": model, "data": data, "weights": weights, "tracker": tracker, "changes": changes}
-    arguments["split"] = {"val": val, "val_fraction": val_fraction, "seed": split_seed}
+    arguments: dict[str, Any] = {
+        "model": model,
+        "data": data,
+        "split": {"val": val, "val_fraction": val_fraction, "seed": split_seed},
+        "weights": weights,
+        "tracker": tracker,
+        "changes": changes,
+    }
     if devices is not None and devices > 1 and not launched_already():
         folder = choose_folder(_name_of(model), out, resume)
         launch(devices, _train, {**arguments, "out": folder, "resume": bool(resume)})
@@ -85,8 +91,8 @@ def _train(
 ) -> Run:
     """:func:`train` in this process, which may be one of several."""
     state = join_processes()
-    own = choose_folder(_name_of(model), out, resume) if state.is_main_process else None
-    folder: Path = broadcast_object_list([own])[0]
+    own = [choose_folder(_name_of(model), out, resume) if state.is_main_process else Path()]
+    folder = broadcast_object_list(own)[0]
     last = folder / "last.safetensors"
     checkpoint = read_checkpoint(last) if resume and last.exists() else None
 
@@ -122,7 +128,7 @@ def _run(training: Training, progress: Progress, folder: Path) -> None:
         with progress:
             fit(training)
         tensors, _ = read_checkpoint(folder / "best.safetensors")
-        best = training.judged.eval()
+        best = training.judged()
         load_parameters(best, part(tensors, "model"), folder / "best.safetensors")
         progress.note(training.task.draw_results(best, folder))
     except KeyboardInterrupt:
@@ -140,7 +146,7 @@ def resolve_recipe(
     """The method's recipe with ``changes``; when continuing, the run's own, of which only the length may be changed."""
     if document is None:
         name = model if isinstance(model, str) else (getattr(model, "spec", None) or (None,))[0]
-        return (zoo.recipe_of(name) if name else Recipe()).replace(**changes)
+        return (zoo.recipe_of(name) if name else coco_1x).replace(**changes)
     own = Recipe(**document["recipe"])
     changed = own.replace(**changes)
     for key in changes:
@@ -158,7 +164,7 @@ def build(
     weights: str | Path | None,
     checkpoint: tuple[dict[str, Tensor], dict[str, Any]] | None,
     last: Path,
-) -> tuple[nn.Module, str]:
+) -> tuple[Any, str]:
     """The network to train, for the classes of ``splits``, and a line that says where its parameters come from."""
     classes = len(splits.train.classes)
     if checkpoint is not None:
@@ -196,7 +202,9 @@ def _same_model(model: str | nn.Module, document: dict[str, Any], last: Path) ->
         return model
     if document["model"] is not None and document["model"][0] != model:
         name = document["model"][0]
-        raise CheckpointError(f"{last}: is a training of {name}, not of {model}; continue it as {name} or choose another out")
+        raise CheckpointError(
+            f"{last}: is a training of {name}, not of {model}; continue it as {name} or choose another out"
+        )
     return rebuild(last, document)
 
 
@@ -215,5 +223,3 @@ def _name_of(model: str | nn.Module) -> str:
         return model
     spec = getattr(model, "spec", None)
     return spec[0] if spec else type(model).__name__.lower()
-
-
