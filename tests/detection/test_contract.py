@@ -263,7 +263,9 @@ def check_the_defaults_freeze_the_first_stages(model: Detector) -> None:
     """Without ``scratch``: the stem and C2 learn nothing, everything else does."""
     assert model.spec is not None
     frozen = build(model.spec[0], scratch=False).train()
-    still = {n for n, p in frozen.named_parameters() if not p.requires_grad and not re.search(r"\b(bn\d|downsample\.1)\.", n)}
+    still = {
+        n for n, p in frozen.named_parameters() if not p.requires_grad and not re.search(r"\b(bn\d|downsample\.1)\.", n)
+    }
     stages = {".".join(n.split(".")[:2]) for n in still}
     assert stages == {"backbone.conv1", "backbone.layer1"}
     before = {k: v.clone() for k, v in frozen.named_buffers()}
@@ -275,9 +277,7 @@ def check_the_defaults_freeze_the_first_stages(model: Detector) -> None:
 def check_the_order_of_objects_does_not_matter(model: Detector) -> None:
     without_chance(model)
     turned = [(b.flip(0), l.flip(0)) for b, l in zip(BOXES, LABELS, strict=True)]
-    assert_same_losses(
-        model.losses(make_images(), make_targets(*turned)), model.losses(make_images(), make_targets())
-    )
+    assert_same_losses(model.losses(make_images(), make_targets(*turned)), model.losses(make_images(), make_targets()))
 
 
 def check_padded_objects_do_not_matter(model: Detector) -> None:

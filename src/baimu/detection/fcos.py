@@ -19,7 +19,6 @@ score                  cls * centre-ness      cls * centre-ness, after the     s
                                               0.05 threshold on cls
 level ranges           ends included          ends included                    ends left out
 points                 cell centres           cell centres                     cell corners (index * stride)
-centre square          clipped by the box     clipped by the box               not clipped
 per-level scale        learned                learned                          none
 =====================  =====================  ===============================  =====================================
 
