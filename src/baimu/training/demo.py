@@ -17,7 +17,7 @@ ARGUMENTS: dict[str, Any] = {"scratch": True, "width": 128, "depth": 2, "center_
 DATA = "playground:train=1600,val=200,size=160,seed=0"
 RECIPE: dict[str, Any] = {
     "epochs": 6,
-    "batch_size": 16,
+    "batch_size": 8,
     "optimizer": "adamw",
     "lr": 1e-3,
     "lr_batch_size": None,
@@ -27,13 +27,13 @@ RECIPE: dict[str, Any] = {
     "schedule": "cosine",
     "warmup": "linear",
     "warmup_start": 0.01,
-    "warmup_steps": 40,
+    "warmup_steps": 80,
     "clip_norm": 10.0,
-    "ema_decay": 0.99,
+    "ema_decay": 0.995,
     "size": 160,
     "max_size": 160,
     "precision": "bf16",
-    "eval_every": 2,
+    "eval_every": 3,
     "workers": 1,
 }
 
