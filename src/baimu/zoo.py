@@ -124,7 +124,8 @@ def _collect() -> list[dict[str, Any]]:
         package = importlib.import_module(f"baimu.{room}")
         for found in pkgutil.iter_modules(package.__path__):
             importlib.import_module(f"baimu.{room}.{found.name}")
-    return [asdict(_built_in[name][0]) for name in sorted(_built_in)]
+    infos = [_built_in[name][0] for name in sorted(_built_in)]
+    return [asdict(info) for info in infos if info.module.startswith("baimu.")]
 
 
 if __name__ == "__main__":

@@ -31,7 +31,8 @@ from baimu.ops.roi import roi_align
 from baimu.sample.random import sample_all
 from baimu.targets import Targets
 from baimu.weights.keys import load_renamed, rename
-from baimu.weights.torchvision import DETECTION, FCOS as FCOS_TABLE, RETINANET, background_last
+from baimu.weights.torchvision import DETECTION, RETINANET, background_last
+from baimu.weights.torchvision import FCOS as FCOS_TABLE
 
 CLASSES, HEIGHT, WIDTH = 5, 128, 256
 BOXES = (
@@ -186,7 +187,7 @@ def fcoses() -> tuple[FCOS, nn.Module]:
     limits = {"score_thresh": 0.0, "topk_candidates": 10_000, "nms_thresh": 0.6}  # the thresholds are of unlike scores
     peer = torchvision.models.detection.fcos_resnet50_fpn(**options, **limits, **AS_IS)
     prepare(peer, spread={"cls_logits": 0.05, "bbox_reg": 0.02, "bbox_ctrness": 0.05})
-    nn.init.uniform_(peer.head.regression_head.bbox_reg.bias, 1.0, 3.0)  # boxes without area, which we drop, are rare
+    nn.init.uniform_(peer.head.regression_head.bbox_reg.bias, 4.0, 6.0)  # boxes without area, which we drop, are rare
     backbone = resnet50(out=(3, 4, 5))
     neck = FPN(backbone, 256, extra=2, extra_from="output", relu_before_extra=True)
     head = FCOSHead(256, CLASSES, neck.strides, tower_bias=True, improved=True)

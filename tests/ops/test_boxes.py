@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 import torchvision
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 from torchvision.models.detection._utils import BoxCoder
@@ -197,6 +197,8 @@ def test_delta_code_equals_its_formula_and_torchvision() -> None:
 @few
 @given(oracle.box_sets(count=5, smallest=4), oracle.box_sets(count=5, smallest=4))
 def test_decoding_undoes_encoding(anchors: Tensor, boxes: Tensor) -> None:
+    ratio = (boxes[:, 2:] - boxes[:, :2]) / (anchors[:, 2:] - anchors[:, :2])
+    assume(bool((ratio.log().abs() < LOG_RATIO_LIMIT).all()))  # beyond it decoding holds back, on purpose
     for stds in ((1.0, 1.0, 1.0, 1.0), (0.1, 0.1, 0.2, 0.2)):
         torch.testing.assert_close(
             decode_deltas(anchors, encode_deltas(anchors, boxes, stds), stds), boxes, atol=1e-3, rtol=1e-5

@@ -46,4 +46,4 @@ def test_a_failure_in_one_process_ends_all_and_says_why(error: str, message: str
     began = time.monotonic()
     with pytest.raises(TrainingError, match=message):
         launch(2, one_of_two, {"error": error})
-    assert time.monotonic() - began < 55  # did not wait for the other process
+    assert time.monotonic() - began < 300  # did not wait for the other process

@@ -20,6 +20,8 @@ score                  cls * centre-ness      cls * centre-ness, after the     s
 level ranges           ends included          ends included                    ends left out
 points                 cell centres           cell centres                     cell corners (index * stride)
 per-level scale        learned                learned                          none
+box bias at the start  0                      0; 1 with ReLU, else whole sides  0
+                                              may never get a gradient
 =====================  =====================  ===============================  =====================================
 
 Reported: box AP 36.6 (ResNet-50, 1x), 38.7 with the improvements, on COCO val2017, mmdetection 3.3.0.
@@ -98,7 +100,7 @@ class FCOSHead(nn.Module):
         self.center = nn.Conv2d(channels, 1, 3, padding=1)
         self.scales = nn.ParameterList(torch.ones(()) for _ in strides)
         init_normal(self.classify, bias=-math.log((1 - 0.01) / 0.01))
-        init_normal(self.regress)
+        init_normal(self.regress, bias=1.0 if improved else 0.0)  # at 0, ReLU would start half of the sides dead
         init_normal(self.center)
 
     def forward(self, maps: list[Tensor]) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
