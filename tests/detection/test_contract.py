@@ -337,6 +337,18 @@ def check_parameters_that_overflowed_reach_the_loss(model: Detector) -> None:
     assert bool(torch.isfinite(found.boxes).all())
 
 
+def check_wild_regression_gives_no_impossible_boxes(model: Detector) -> None:
+    """Boxes shifted or blown out of the image: what is left of them lies in it and has an area, or is not found."""
+    outer = model.get_submodule("head.regress")
+    assert isinstance(outer.bias, Tensor)
+    for value in (30.0, -30.0, 1e4, -1e4):
+        nn.init.constant_(outer.bias, value)
+        found = model.detect(make_images())
+        assert bool(((found.boxes >= 0) & (found.boxes <= SIZE)).all())
+        real = found.scores > 0
+        assert bool((found.boxes[..., 2:] > found.boxes[..., :2])[real].all())
+
+
 def check_its_state_makes_an_equal_model(model: Detector) -> None:
     file = io.BytesIO()
     torch.save(model.state_dict(), file)
@@ -457,6 +469,7 @@ OF_EVERY_FAMILY: tuple[Check, ...] = (
     check_gradients_stay_with_their_image,
     check_bfloat16_autocast,
     check_parameters_that_overflowed_reach_the_loss,
+    check_wild_regression_gives_no_impossible_boxes,
     check_its_state_makes_an_equal_model,
     check_it_can_be_copied_and_pickled,
     check_candidates_are_of_one_count_whatever_the_image,

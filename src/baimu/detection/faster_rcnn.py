@@ -37,7 +37,7 @@ from torch import Tensor, nn
 
 from baimu.assign.max_iou import IGNORE, max_iou_assign
 from baimu.backbones.resnet import ResNet, resnet18, resnet50, resnet101
-from baimu.detection.dense import flatten_map, take
+from baimu.detection.dense import flatten_map, join_levels, take
 from baimu.detection.detector import Candidates, Detector
 from baimu.layers.anchors import AnchorGrid
 from baimu.layers.contracts import Backbone, Neck, check_pyramid
@@ -235,7 +235,7 @@ class FasterRCNN(Detector):
         boxes = decode_deltas(outputs.proposals.boxes[:, :, None], outputs.deltas, STDS)
         labels = torch.arange(self.num_classes, device=scores.device).expand(scores.shape)
         scores = scores.masked_fill(scores <= self.score_threshold, 0)
-        return Candidates(clip_boxes(boxes.flatten(1, 2), sizes), scores.flatten(1), labels.flatten(1))
+        return join_levels([boxes.flatten(1, 2)], [scores.flatten(1)], [labels.flatten(1)], sizes)
 
     @torch.no_grad()
     def detect(self, images: Tensor, sizes: Tensor | None = None) -> Detected:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -12,8 +10,9 @@ from torch import Tensor, nn
 class FusedConv2d(nn.Module):
     """A frozen convolution that adds, and applies ReLU, while its result is still in cache.
 
-    On a CPU through oneDNN's post-operations, with weights laid out once for the kernel; elsewhere, under autocast
-    (which they ignore), and where this build of torch lacks them, the plain operators.
+    On a CPU through oneDNN's post-operations; elsewhere, under autocast (which they ignore), and where this build of
+    torch lacks them, the plain operators. Weights stay channels-last: laid out for the kernel beforehand they made it
+    choose a slower one (measured).
     """
 
     def __init__(self, conv: nn.Conv2d) -> None:
@@ -21,7 +20,6 @@ class FusedConv2d(nn.Module):
         self.weight, self.bias = conv.weight, conv.bias
         self.settings = (conv.padding, conv.stride, conv.dilation, conv.groups)
         self.out_channels = conv.out_channels
-        self._packed: Tensor | None = None
 
     def fused(self, x: Tensor, add: Tensor | None = None, relu: bool = False) -> Tensor:
         """``relu(conv(x) + add)``, both optional."""
@@ -31,34 +29,19 @@ class FusedConv2d(nn.Module):
             out = F.conv2d(x, self.weight, self.bias, stride, padding, dilation, groups)
             out = out if add is None else out + add
             return F.relu_(out) if relu else out
-        weight = self._pack()
         act = "relu" if relu else "none"
         if add is None:
             run = torch.ops.mkldnn._convolution_pointwise.default
-            return run(x, weight, self.bias, padding, stride, dilation, groups, act, [], "")
+            return run(x, self.weight, self.bias, padding, stride, dilation, groups, act, [], "")
         run = torch.ops.mkldnn._convolution_pointwise.binary
         act = act if relu else None
-        return run(x, add, weight, self.bias, padding, stride, dilation, groups, "add", 1.0, act, [], None)
+        return run(x, add, self.weight, self.bias, padding, stride, dilation, groups, "add", 1.0, act, [], None)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.fused(x)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_packed": None}  # the kernel's layout can neither be copied nor stored
-
-    def _load_from_state_dict(self, *args: Any) -> None:
-        super()._load_from_state_dict(*args)
-        self._packed = None
-
-    def _pack(self) -> Tensor:
-        packed = self._packed
-        if packed is None or packed.dtype != self.weight.dtype:
-            packed = self._packed = torch.ops.mkldnn._reorder_convolution_weight(self.weight, *self.settings)
-        return packed
 
 
 def _has_post_operations() -> bool:
     if torch.compiler.is_compiling():  # the compiler fuses for itself
         return False
-    names = ("_convolution_pointwise", "_reorder_convolution_weight")
-    return torch.backends.mkldnn.is_available() and all(hasattr(torch.ops.mkldnn, name) for name in names)
+    return torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_convolution_pointwise")
