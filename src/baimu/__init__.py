@@ -19,7 +19,7 @@ _HOMES = {
     "Run": "baimu.training.run",
     "eval": "baimu.training.evaluate",
     "demo": "baimu.training.demo",
-    "load": "baimu.training.checkpoint",
+    "load": "baimu.weights.checkpoint",
     "predict": "baimu.inference.predictor",
     "data": "baimu.datasets.summary",
     "env": "baimu.environment",
@@ -34,11 +34,11 @@ if TYPE_CHECKING:
     from baimu.preprocess import Preprocess
     from baimu.recipes import Recipe
     from baimu.results import Detections
-    from baimu.training.checkpoint import load
     from baimu.training.demo import demo
     from baimu.training.evaluate import eval
     from baimu.training.run import Run
     from baimu.training.train import train
+    from baimu.weights.checkpoint import load
     from baimu.zoo import create_model, list_models, model_info, models
 
 

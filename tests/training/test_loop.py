@@ -13,12 +13,12 @@ from torch import Tensor, nn
 from baimu.errors import TrainingError
 from baimu.targets import Targets
 from baimu.training.assemble import assemble, build_accelerator
-from baimu.training.checkpoint import part
 from baimu.training.finite import FiniteWatch, Look
 from baimu.training.loop import fit, optimise
 from baimu.training.progress import Progress
 from baimu.training.results_csv import read_results
 from baimu.training.step import PhaseSpec
+from baimu.weights.checkpoint import part
 from tests.training.tiny import RECIPE, TinyDetector, TinyTask, assert_same, run, start, weights_of
 
 

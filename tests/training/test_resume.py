@@ -13,8 +13,8 @@ import pytest
 
 from baimu.errors import CheckpointError
 from baimu.training import archive, loop, results_csv, saver
-from baimu.training.archive import read_document
 from baimu.training.results_csv import read_results
+from baimu.weights.archive import read_document
 from tests.training.tiny import TinyDetector, assert_same, run, start, weights_of
 
 CHANGES: dict[str, Any] = {"epochs": 4, "save_every": 4}  # six steps an epoch: saves in mid-epoch and at its end

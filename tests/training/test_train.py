@@ -14,8 +14,8 @@ from baimu.datasets.playground import Playground
 from baimu.datasets.source import Splits
 from baimu.errors import BaimuError, CheckpointError, DataError, TrainingError, UnknownNameError
 from baimu.training import train as train_module
-from baimu.training.archive import read_document
 from baimu.training.run import Run
+from baimu.weights.archive import read_document
 from tests.training.small import CLASSES, QUICK, small_data, small_fcos
 from tests.training.tiny import assert_same, weights_of
 

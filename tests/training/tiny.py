@@ -17,11 +17,11 @@ from baimu.preprocess import Preprocess
 from baimu.recipes import Recipe
 from baimu.targets import Batch, Targets
 from baimu.training.assemble import assemble, build_accelerator
-from baimu.training.checkpoint import load_parameters, part, read_checkpoint
 from baimu.training.loop import Training, fit
 from baimu.training.progress import Progress
 from baimu.training.saver import restore
 from baimu.training.step import PhaseSpec
+from baimu.weights.checkpoint import load_parameters, part, read_checkpoint
 
 SIZE = 16
 IMAGES = 24

@@ -75,7 +75,7 @@ def predict(
 
 def load_model(name: str | Path) -> nn.Module:
     """The trained model of a checkpoint or run folder. A name of the catalogue alone has no trained weights."""
-    from baimu.training.checkpoint import load
+    from baimu.weights.checkpoint import load
     from baimu.zoo import list_models
 
     if Path(name).exists():

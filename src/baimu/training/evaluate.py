@@ -17,7 +17,7 @@ from baimu.detection.detector import Detector
 from baimu.errors import CheckpointError
 from baimu.inference.predictor import Precision, Predictor
 from baimu.metrics.coco import BoxScores, coco_evaluate
-from baimu.training.checkpoint import load
+from baimu.weights.checkpoint import load
 
 
 def eval(

@@ -11,9 +11,9 @@ import yaml
 from torch import nn
 
 from baimu.errors import TrainingError
-from baimu.training.archive import read_document
-from baimu.training.checkpoint import load
 from baimu.training.results_csv import Row, read_results
+from baimu.weights.archive import read_document
+from baimu.weights.checkpoint import load
 
 RUNS = Path("runs")
 """Where runs go that are not told where, below the working directory."""

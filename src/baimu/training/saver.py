@@ -13,10 +13,10 @@ import torch
 from accelerate.utils import gather_object
 from torch import Tensor
 
-from baimu.training.archive import write_archive
-from baimu.training.checkpoint import describe, load_parameters, part
 from baimu.training.sharding import laid_out_like, whole
 from baimu.training.step import Phase
+from baimu.weights.archive import write_archive
+from baimu.weights.checkpoint import describe, load_parameters, part
 
 if TYPE_CHECKING:
     from baimu.training.loop import Training

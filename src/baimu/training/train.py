@@ -15,9 +15,15 @@ from baimu.datasets.open import open_data
 from baimu.datasets.source import Splits
 from baimu.errors import CheckpointError, TrainingError
 from baimu.recipes import Recipe, coco_1x
-from baimu.training.archive import read_document
 from baimu.training.assemble import assemble, build_accelerator
-from baimu.training.checkpoint import (
+from baimu.training.launch import join_processes, launch, launched_already
+from baimu.training.loop import Training, fit
+from baimu.training.progress import Progress
+from baimu.training.run import Run, choose_folder, write_settings
+from baimu.training.saver import restore
+from baimu.training.tasks import DetectionTask
+from baimu.weights.archive import read_document
+from baimu.weights.checkpoint import (
     checkpoint_path,
     load_parameters,
     part,
@@ -25,12 +31,6 @@ from baimu.training.checkpoint import (
     rebuild,
     transfer_parameters,
 )
-from baimu.training.launch import join_processes, launch, launched_already
-from baimu.training.loop import Training, fit
-from baimu.training.progress import Progress
-from baimu.training.run import Run, choose_folder, write_settings
-from baimu.training.saver import restore
-from baimu.training.tasks import DetectionTask
 
 _FREE_ON_RESUME = {"epochs", "workers", "eval_every", "save_every", "patience"}
 

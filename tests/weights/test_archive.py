@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 from baimu.errors import CheckpointError
-from baimu.training import archive
-from baimu.training.archive import read_archive, read_document, write_archive
+from baimu.weights import archive
+from baimu.weights.archive import read_archive, read_document, write_archive
 
 TENSORS = {
     "weights": torch.randn(3, 4, 2, 2).to(memory_format=torch.channels_last),

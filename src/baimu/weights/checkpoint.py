@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from baimu.errors import CheckpointError
 from baimu.preprocess import Preprocess
-from baimu.training.archive import read_archive
+from baimu.weights.archive import read_archive
 from baimu.zoo import create_model
 
 FORMAT = 1
