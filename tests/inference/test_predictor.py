@@ -11,6 +11,8 @@ from baimu.errors import CheckpointError, DataError, ImageError, UnknownNameErro
 from baimu.inference.predictor import Predictor, load_model, predict
 from baimu.preprocess import Preprocess
 from baimu.targets import Batch, Targets
+from baimu.zoo import create_model
+from tests.layers.test_norm import learned
 
 PLAIN = {"mean": (0, 0, 0), "std": (1, 1, 1)}
 BOX = (30, 20, 90, 60)
@@ -213,11 +215,28 @@ def test_detect_batch_uses_frames_and_names(finder, picture):
     assert first.image is None
 
 
-def test_fold_makes_the_copy_that_runs(finder, make_finder, picture):
-    copy = make_finder()
-    [found] = Predictor(finder, fold=lambda model: copy)(picture(40, 40, (5, 5, 20, 20)))
-    assert len(found) == 2
-    assert (len(finder.seen), len(copy.seen)) == (0, 1)
+def test_a_folded_copy_runs_in_the_models_place(picture, monkeypatch):
+    """The same detections but for rounding, from a network without norms; for one image the model itself runs."""
+    torch.manual_seed(0)
+    model = create_model("fcos_r18_fpn", num_classes=2, scratch=True, width=64, depth=1).train()
+    model.preprocess = Preprocess(size=64, max_size=96)
+    for i, norm in enumerate(m for m in model.modules() if isinstance(m, torch.nn.BatchNorm2d)):
+        learned(norm, seed=i)
+    model.score_threshold, images = 0.001, [picture(60, 90, BOX), picture(64, 64, (10, 10, 50, 50))]
+    plain, folded = Predictor(model, fold=False), Predictor(model)
+    kinds = [{type(m) for m in p.model.modules()} for p in (plain, folded)]
+    assert [torch.nn.BatchNorm2d in k for k in kinds] == [True, False]
+    for a, b in zip(plain(images), folded(images), strict=True):
+        assert len(a) > 5
+        np.testing.assert_allclose(np.sort(a.scores), np.sort(b.scores), rtol=1e-4)
+    assert model.training
+
+    seen = []
+    monkeypatch.setattr("baimu.inference.predictor.fold_norms", lambda m: seen.append(m) or m)
+    predict(model, images[0])
+    assert seen == []
+    predict(model, images)
+    assert seen == [model]
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp32"])

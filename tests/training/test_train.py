@@ -20,8 +20,8 @@ from tests.training.small import CLASSES, QUICK, small_data, small_fcos
 from tests.training.tiny import assert_same, weights_of
 
 FILES = {
-    "best.safetensors", "confusion_matrix.png", "curves.png", "labels.png", "last.safetensors", "pr_curves.png",
-    "predictions.png", "problems.txt", "recipe.yaml", "report.html", "results.csv", "train_batches.png",
+    "best.safetensors", "confusion_matrix.png", "curves.png", "data.txt", "labels.png", "last.safetensors",
+    "pr_curves.png", "predictions.png", "problems.txt", "recipe.yaml", "report.html", "results.csv", "train_batches.png",
 }  # fmt: skip
 
 
@@ -35,6 +35,9 @@ def test_the_run_folder_is_complete(run: Run) -> None:
     assert [row["step"] for row in run.history] == [1, 2, 3, 4]
     assert set(run.history[-1]) >= {"cls", "box", "center", "loss", "lr", "box_ap", "seconds"}
     assert 0 < run.scores["box_ar_100"] <= 1
+    data = (run.folder / "data.txt").read_text()
+    assert "objects an image" in data
+    assert "no problems found" in data
     page = run.report.read_text()
     assert page.count("<img ") == 6
     assert "Predictions on held-out images" in page

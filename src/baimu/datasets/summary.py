@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -77,14 +77,18 @@ def data(source: Source) -> DataSummary:
     :class:`~baimu.errors.DataError` when there is nothing that could be used.
     """
     found = splits(source)
-    problems = [problem for part in found.values() for problem in part.problems]
-    problems += [problem for part in found.values() for problem in _file_problems(part)]
-    first = next(iter(found.values()))
+    name = source if isinstance(source, str) else getattr(source, "root", None) or str(source)
+    return summarize(name, found, [problem for part in found.values() for problem in _file_problems(part)])
+
+
+def summarize(name: str, splits: Mapping[str, DetectionSource], more: Iterable[Problem] = ()) -> DataSummary:
+    """Summary of opened ``splits`` from their annotations alone, with their problems and ``more``."""
+    problems = [problem for part in splits.values() for problem in part.problems]
     return DataSummary(
-        source=source if isinstance(source, str) else getattr(source, "root", None) or str(source),
-        classes=tuple(first.classes),
-        splits={name: _summarise(part) for name, part in found.items()},
-        problems=tuple(dict.fromkeys(problems)),
+        source=name,
+        classes=tuple(next(iter(splits.values())).classes),
+        splits={title: _summarise(part) for title, part in splits.items()},
+        problems=tuple(dict.fromkeys([*problems, *more])),
     )
 
 
@@ -107,11 +111,7 @@ def _file_problems(source: DetectionSource) -> Iterable[Problem]:
 
 
 def _summarise(source: DetectionSource) -> SplitSummary:
-    parts = [source.objects(i) for i in range(len(source))]
-    counts = np.array([len(part) for part in parts], np.int64)
-    boxes = _joined([part.boxes for part in parts], (0, 4))
-    labels = _joined([part.labels for part in parts], (0,)).astype(np.int64)
-    crowd = _joined([part.crowd for part in parts], (0,)).astype(bool)
+    counts, boxes, labels, crowd = _all_objects(source)
     sides = np.sqrt((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]))
     small, large = int((sides < 32).sum()), int((sides >= 96).sum())
     per_class = np.bincount(labels, minlength=len(source.classes)).tolist()
@@ -127,6 +127,18 @@ def _summarise(source: DetectionSource) -> SplitSummary:
         small_medium_large=(small, len(boxes) - small - large, large),
         image_sizes=dict(sizes.most_common()),
     )
+
+
+def _all_objects(source: DetectionSource) -> tuple[np.ndarray, ...]:
+    """Objects an image, and boxes, labels and crowd flags of them all."""
+    if isinstance(source, FileSource):  # without drawing masks
+        every = source.all_objects()
+        return source.spans[:, 1], every.boxes, every.labels, every.crowd
+    parts = [source.objects(i) for i in range(len(source))]
+    counts = np.array([len(part) for part in parts], np.int64)
+    boxes = _joined([part.boxes for part in parts], (0, 4))
+    labels = _joined([part.labels for part in parts], (0,)).astype(np.int64)
+    return counts, boxes, labels, _joined([part.crowd for part in parts], (0,)).astype(bool)
 
 
 def _by_name(classes: Sequence[str], counts: Sequence[int]) -> dict[str, int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from itertools import islice
@@ -17,7 +17,9 @@ from torch import Tensor, nn
 
 from baimu.datasets.transforms import resize_image
 from baimu.errors import CheckpointError, DataError, unknown
+from baimu.inference.pasting import paste_packed
 from baimu.inference.sources import Item, open_images
+from baimu.layers.fold import fold_norms
 from baimu.ops.nms import Detected
 from baimu.preprocess import Frame
 from baimu.results import Detections
@@ -44,10 +46,10 @@ def predict(
 ) -> list[Detections] | Iterator[Detections]:
     """Detections of every image of ``source``, in its order; a single image gives a list of one.
 
-    ``model`` is a detector, a checkpoint or a run folder; ``source`` whatever
-    :func:`~baimu.inference.sources.open_images` takes. Boxes are in the pixels of the upright source image. With
-    ``stream`` an iterator comes back that reads, detects and forgets batch by batch: use it for videos and for cameras,
-    which never end. (Results hold the pixels of frames and arrays; those of files are read again when drawn.)
+    ``model`` is a detector, a checkpoint, a run folder or published weights (``"fcos_r50_fpn.coco"``); ``source``
+    whatever :func:`~baimu.inference.sources.open_images` takes. Boxes are in the pixels of the upright source image.
+    With ``stream`` an iterator comes back that reads, detects and forgets batch by batch: use it for videos and for
+    cameras, which never end. (Results hold the pixels of frames and arrays; those of files are read again when drawn.)
 
     ``score_threshold``: lowest score. ``iou_threshold`` (of NMS), ``max_detections`` (an image): None, the model's own.
     ``classes``: names to keep. ``mix_sizes=False`` forms batches of equal input sizes only, so that no result depends
@@ -68,30 +70,37 @@ def predict(
         classes=classes,
         device=device,
         precision=precision,
+        fold=images.count != 1,  # for a single image the copy costs what it saves
     )
     results = predictor.stream(images.items, batch_size=batch_size, mix_sizes=mix_sizes, workers=workers)
     return results if stream else list(results)
 
 
 def load_model(name: str | Path) -> nn.Module:
-    """The trained model of a checkpoint or run folder. A name of the catalogue alone has no trained weights."""
+    """The trained model of a checkpoint, a run folder, or published weights (``name.tag``), as :func:`baimu.load`."""
+    from baimu.weights.catalog import entries, is_tag
     from baimu.weights.checkpoint import load
     from baimu.zoo import list_models
 
-    if Path(name).exists():
+    if Path(name).exists() or is_tag(str(name)):
         return load(name)
     if str(name) in list_models():
+        published = ", ".join(e.tag for e in entries(f"{name}.*")[:3])
         raise CheckpointError(
             f"{name}: the name of an untrained model; train it (baimu train {name} --data …) and give its run folder"
+            + (f", or use published weights: {published}" if published else "")
         )
-    raise CheckpointError(f"{name}: there is no such checkpoint or run folder; check the path")
+    raise CheckpointError(
+        f"{name}: there is no such checkpoint or run folder; check the path, or see baimu weights list"
+    )
 
 
 class Predictor:
-    """A detector ready to look at images. It leaves the model's mode and thresholds as it found them.
+    """A detector ready to look at many images. It leaves the model's mode and thresholds as it found them.
 
     Arguments as for :func:`predict`; ``score_threshold=None`` keeps all that the model lets through, as evaluation
-    needs. ``fold`` makes the copy that is run in the model's place, with norms folded for instance.
+    needs. With ``fold`` a faster copy runs in the model's place (:func:`~baimu.layers.fold.fold_norms`): it computes
+    with the parameters and settings that the model has now, and results differ by rounding.
     """
 
     def __init__(
@@ -104,11 +113,12 @@ class Predictor:
         classes: Sequence[str] | None = None,
         device: str | torch.device | None = None,
         precision: Precision = "fp32",
-        fold: Callable[[nn.Module], nn.Module] | None = None,
+        fold: bool = True,
     ) -> None:
         if device is not None:
             model = model.to(device)
-        self.model: Any = model if fold is None else fold(model)
+        fold = fold and any(isinstance(layer, nn.Conv2d) for layer in model.modules())
+        self.model: Any = fold_norms(model) if fold else model
         weights = next(self.model.parameters(), None)
         self.device = torch.device("cpu") if weights is None else weights.device
         self.names = tuple(self.model.classes)
@@ -146,16 +156,29 @@ class Predictor:
         autocast = torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
         with _set_for_inference(self.model, self._settings), torch.inference_mode(), autocast:
             detected = self.model.detect(self.model.preprocess.normalize(images, sizes), sizes)
-        rows = zip(*_to_host(detected), batch.frames, batch.names, strict=True)
+        masks = [None] * len(batch) if detected.masks is None else detected.masks
+        rows = zip(*_to_host(detected), masks, batch.frames, batch.names, strict=True)
         return [self._result(*row) for row in rows]
 
-    def _result(self, boxes: np.ndarray, scores: np.ndarray, labels: np.ndarray, frame: Frame, name: str) -> Detections:
+    def _result(
+        self,
+        boxes: np.ndarray,
+        scores: np.ndarray,
+        labels: np.ndarray,
+        masks: Tensor | None,
+        frame: Frame,
+        name: str,
+    ) -> Detections:
         keep = labels >= 0
         if self.score_threshold is not None:
             keep &= scores >= np.float32(self.score_threshold)
         if self.labels is not None:
             keep &= np.isin(labels, self.labels)
-        return Detections(frame.to_source(boxes[keep]), scores[keep], labels[keep], self.names, frame.source_size, name)
+        boxes, size = frame.to_source(boxes[keep]), frame.source_size
+        packed = None
+        if masks is not None:
+            packed = paste_packed(masks[torch.from_numpy(keep.nonzero()[0]).to(masks.device)], boxes, size)
+        return Detections(boxes, scores[keep], labels[keep], self.names, size, name, packed)
 
     def _prepared(self, items: Iterable[Item], workers: int) -> Iterator[_Ready]:
         """The items read and resized, in order; with workers, by threads that run at most twice their number ahead."""

@@ -12,6 +12,7 @@ from PIL import Image
 
 from baimu.datasets.loader import eval_batches
 from baimu.datasets.source import DetectionSource, Objects, Splits
+from baimu.datasets.summary import summarize
 from baimu.detection.detector import Detector
 from baimu.draw.charts import save
 from baimu.draw.curves import confusion_matrix, label_statistics, precision_recall, training_curves
@@ -29,12 +30,15 @@ SHOWN_PROBLEMS = 200  # in the report; problems.txt has them all
 
 
 def draw_data(folder: Path, splits: Splits, batch: Batch) -> None:
-    """labels.png, train_batches.png (a batch as the network gets it) and problems.txt (what was wrong in the data)."""
+    """labels.png, train_batches.png (a batch as the network gets it), data.txt (what is in the data, in numbers) and
+    problems.txt (what was wrong in it)."""
     train: Any = splits.train
+    settings = yaml.safe_load((folder / "recipe.yaml").read_text(encoding="utf-8"))
+    summary = summarize(settings["data"], splits._asdict())
+    (folder / "data.txt").write_text(f"{summary}\n", encoding="utf-8")
     save(label_statistics(train), folder / "labels.png")
     batch_sheet(batch, splits.train.classes).save(folder / "train_batches.png")
-    problems = [str(problem) for source in splits for problem in source.problems]
-    (folder / "problems.txt").write_text("".join(f"{line}\n" for line in problems), encoding="utf-8")
+    (folder / "problems.txt").write_text("".join(f"{line}\n" for line in summary.problems), encoding="utf-8")
 
 
 def draw_results(folder: Path, splits: Splits, model: Detector, scores: BoxScores) -> None:

@@ -107,16 +107,16 @@ def _train(
     task = DetectionTask(splits, network.preprocess, recipe, accelerator)
     progress = Progress(recipe.epochs, task.steps_per_epoch, task.score, quiet=not accelerator.is_main_process)
     training = assemble(network, task, recipe, accelerator, folder, progress)
+    if checkpoint is not None:
+        _check_data(checkpoint[1]["data"], task.fingerprint, last)
+        restore(training, *checkpoint, last)
+    if accelerator.is_main_process:
+        write_settings(folder, {"model": _name_of(model), "data": str(data), "recipe": recipe.model_dump(mode="json")})
     if checkpoint is None:
         training.record.results.keep(0)
         set_seed(recipe.seed, device_specific=True)
         if accelerator.is_main_process:
             task.draw_data(folder)
-    else:
-        _check_data(checkpoint[1]["data"], task.fingerprint, last)
-        restore(training, *checkpoint, last)
-    if accelerator.is_main_process:
-        write_settings(folder, {"model": _name_of(model), "data": str(data), "recipe": recipe.model_dump(mode="json")})
     progress.note(f"{folder}: {note}")
     _run(training, progress, folder)
     return Run(folder)
