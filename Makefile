@@ -2,6 +2,7 @@
 # make test     all tests, at most twelve minutes on two cores
 # make lint     style, types, the rules of the house
 # make learn    the tests that train for minutes
+# make parity   compare with recorded references: GOLDENS=FOLDER of .npz files, and PAGE=docs/parity.md to write it down
 # make bench    speed against other libraries
 # make docs     write the generated pages of docs/ anew
 # make zoo      write the catalogue of names anew
@@ -10,7 +11,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint learn bench docs zoo
+.PHONY: help demo test lint learn parity bench docs zoo
 VENV := .venv
 RUN := $(VENV)/bin/python
 # one torch thread a worker: two workers with two threads each are slower than two with one
@@ -33,6 +34,10 @@ lint: $(VENV)/.dev
 
 learn: $(VENV)/.dev
 	$(PYTEST) -m slow
+
+GOLDENS ?= ../shared/goldens
+parity: $(VENV)/.dev
+	$(RUN) -m tests.parity $(GOLDENS) $(if $(PAGE),--page $(PAGE))
 
 bench: $(VENV)/.dev
 	for name in coco_eval data_pipeline detectors startup; do $(RUN) benchmarks/$$name.py --out benchmarks/results/$$name.json || exit 1; done

@@ -10,7 +10,7 @@ from jaxtyping import install_import_hook
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-CHECKED = ("ops", "assign", "sample", "losses", "detection", "preprocess", "targets")
+CHECKED = ("ops", "assign", "sample", "losses", "detection", "instance_segmentation", "preprocess", "targets")
 install_import_hook([f"baimu.{room}" for room in CHECKED], "tests.typecheck.check")
 
 import torch  # noqa: E402 - after the hook, so that what it imports is checked

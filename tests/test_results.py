@@ -7,8 +7,11 @@ import json
 import numpy as np
 import PIL.Image
 import pytest
+from pycocotools import mask as coco
 
+from baimu.datasets.outlines import polygon_to_mask
 from baimu.errors import UnknownNameError
+from baimu.masks import Masks
 from baimu.results import Detections
 
 NAMES = ("cat", "dog", "owl")
@@ -86,6 +89,39 @@ def test_to_coco():
     assert _make(0).to_coco() == []
 
 
+def _with_masks(count: int = 3) -> tuple[Detections, np.ndarray]:
+    dense = np.random.default_rng(0).random((3, 32, 48))[:count] < 0.3
+    return _make(count, masks=dense), dense
+
+
+def test_masks_are_packed_and_come_back_whole():
+    found, dense = _with_masks()
+    assert isinstance(found.masks, Masks)
+    np.testing.assert_array_equal(np.asarray(found.masks), dense)
+    np.testing.assert_array_equal(np.asarray(found.filter(classes=["owl"]).masks), dense[[0, 2]])
+    assert _with_masks(0)[0].masks.shape == (0, 32, 48)
+
+
+def test_masks_as_coco_results_are_what_pycocotools_decodes():
+    found, dense = _with_masks()
+    rows = json.loads(json.dumps(found.to_coco(7)))
+    np.testing.assert_array_equal([coco.decode(row["segmentation"]) for row in rows], dense)
+    assert "segmentation" not in _make().to_coco()[0]
+
+
+def test_masks_in_a_document():
+    found, dense = _with_masks()
+    rows = json.loads(json.dumps(found.to_dict()))["objects"]
+    np.testing.assert_array_equal([coco.decode(row["mask"]) for row in rows], dense)
+    rows = json.loads(json.dumps(found.to_dict(masks="polygons")))["objects"]
+    for row, mask in zip(rows, dense, strict=True):
+        parts = [polygon_to_mask(np.array(polygon, np.float32), (32, 48)) for polygon in row["polygons"]]
+        np.testing.assert_array_equal(np.any(parts, axis=0), mask)
+    assert found.to_dict(masks=None) == _make().to_dict()
+    with pytest.raises(UnknownNameError, match="polygons"):
+        found.to_dict(masks="polygon")  # pyright: ignore[reportArgumentType]
+
+
 def test_to_coco_rounds_no_difference():
     """Width is the exact difference of the float32 corners, as the metric takes it."""
     boxes = np.array([[0.1, 0.1, 300.7, 200.3]], np.float32)
@@ -105,6 +141,7 @@ def test_to_pandas(count):
 def test_to_supervision(count):
     found = _make(count, masks=np.zeros((count, 32, 48), bool))
     theirs = found.to_supervision()
+    assert theirs.mask.dtype == bool
     np.testing.assert_array_equal(theirs.xyxy, found.boxes)
     np.testing.assert_array_equal(theirs.confidence, found.scores)
     np.testing.assert_array_equal(theirs.class_id, found.labels)

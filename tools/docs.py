@@ -1,7 +1,8 @@
 """Pages of docs/ that are made from the code: ``python tools/docs.py``; ``--check`` only tells which are out of date.
 
 Whole pages: cli.md, api.md and methods/*.md. Parts of pages stand between ``<!-- generated: NAME -->`` and
-``<!-- end -->``. What no code knows (parity, learned on what, exports) is read from docs/evidence.toml.
+``<!-- end -->``. What no code knows (learned on what, exports) is read from docs/evidence.toml,
+and what was compared with what from docs/parity.md, which ``make parity`` writes.
 """
 
 from __future__ import annotations
@@ -87,9 +88,13 @@ def cli_page() -> str:
     from baimu.cli.main import app
 
     group: Any = get_command(app)
-    parts = [NOTE, "# Command line\n\n", _prose(group.help), _parameters(group)]
-    for name, verb in group.commands.items():
-        parts += [f"\n## baimu {name}\n\n", _prose(verb.help), _parameters(verb)]
+    verbs = (_verb(f"baimu {name}", verb, "##") for name, verb in group.commands.items())
+    return "".join([NOTE, "# Command line\n\n", _prose(group.help), _parameters(group), *verbs])
+
+
+def _verb(name: str, command: Any, heading: str) -> str:
+    parts = [f"\n{heading} {name}\n\n", _prose(command.help), _parameters(command)]
+    parts += [_verb(f"{name} {word}", verb, f"{heading}#") for word, verb in getattr(command, "commands", {}).items()]
     return "".join(parts)
 
 
@@ -149,6 +154,18 @@ def parameters(name: str) -> str:
     return f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M"
 
 
+def parity() -> dict[str, str]:
+    """Of each name with a row on docs/parity.md: the sources it equals, and in what."""
+    found: dict[str, list[str]] = {}
+    text = (DOCS / "parity.md").read_text(encoding="utf-8")
+    row = r"^\| `(\w+)[^|]*` \| [^|]* \| ([^|]*) \| ([^|]*) \| equal"
+    for name, source, parts in re.findall(row, text, re.MULTILINE):
+        said = f"{source}: {', '.join(part.split()[0] for part in parts.split(', '))}"
+        if said not in found.setdefault(name, []):
+            found[name].append(said)
+    return {name: "; ".join(sources) for name, sources in found.items()}
+
+
 def method_pages() -> tuple[str, dict[str, str]]:
     """The table of all names, and one page a method file from its docstring."""
     from baimu import zoo
@@ -157,6 +174,7 @@ def method_pages() -> tuple[str, dict[str, str]]:
     unknown = set(evidence) - set(zoo.index())
     if unknown:
         raise SystemExit(f"docs/evidence.toml names models that do not exist: {', '.join(sorted(unknown))}")
+    compared = {name: f"[{sources}](parity.md)" for name, sources in parity().items()}
     by_file: dict[str, list[Any]] = {}
     for info in zoo.models():
         by_file.setdefault(info.module, []).append(info)
@@ -165,7 +183,7 @@ def method_pages() -> tuple[str, dict[str, str]]:
         page = f"methods/{module.rpartition('.')[2]}.md"
         pages[page] = _method_page(module, infos)
         for info in infos:
-            known = evidence.get(info.name, {})
+            known = evidence.get(info.name, {}) | ({"parity": compared[info.name]} if info.name in compared else {})
             rows.append(
                 (
                     f"[`{info.name}`]({page})",

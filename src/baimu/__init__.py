@@ -20,6 +20,7 @@ _HOMES = {
     "eval": "baimu.training.evaluate",
     "demo": "baimu.training.demo",
     "load": "baimu.weights.checkpoint",
+    "convert": "baimu.weights.conversion",
     "predict": "baimu.inference.predictor",
     "data": "baimu.datasets.summary",
     "env": "baimu.environment",
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from baimu.training.run import Run
     from baimu.training.train import train
     from baimu.weights.checkpoint import load
+    from baimu.weights.conversion import convert
     from baimu.zoo import create_model, list_models, model_info, models
 
 

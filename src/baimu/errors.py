@@ -22,6 +22,10 @@ class CheckpointError(BaimuError):
     """A checkpoint is damaged, or belongs to another model or another class count."""
 
 
+class DownloadError(CheckpointError):
+    """Weights cannot be fetched; the message names the address, where the file would lie, and the mend."""
+
+
 class UnknownNameError(BaimuError, KeyError):
     """A model, recipe field, class or option that does not exist; the message offers the nearest ones."""
 

@@ -97,6 +97,10 @@ class Preprocess:
         images.sub_(mean).mul_(scale * rows[:, None, :, None]).mul_(columns.to(images.dtype)[:, None, None, :])
         return images
 
+    def like(self, other: Preprocess) -> Preprocess:
+        """The sizes of this one, with the mean, deviation and channel order of ``other``."""
+        return replace(self, mean=other.mean, std=other.std, channel_order=other.channel_order)
+
     def replace(self, **changes: Any) -> Preprocess:
         return replace(self, **changes)
 

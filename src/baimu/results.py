@@ -6,11 +6,12 @@ import importlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from baimu.errors import unknown
+from baimu.masks import Masks
 
 if TYPE_CHECKING:
     import pandas
@@ -23,8 +24,9 @@ class Detections:
     """The objects found in one image, best score first.
 
     ``boxes`` (N, 4) float32 xyxy in pixels of the source image, ``scores`` (N,) float32 in 0…1, ``labels`` (N,)
-    int64 in 0…K−1 into ``names``; ``size`` is the source's (height, width). ``masks`` (N, H, W) bool where the
-    method makes them. ``source`` is the image's path or another name. ``image`` is the RGB uint8 source, kept only
+    int64 in 0…K−1 into ``names``; ``size`` is the source's (height, width). ``masks``, where the method makes them,
+    are packed: ``masks[i]`` is a bool array (H, W), ``np.asarray(masks)`` all of them (N, H, W), which is also what may
+    be given here. ``source`` is the image's path or another name. ``image`` is the RGB uint8 source, kept only
     where ``read`` cannot get it from its file again.
     Raises ``ValueError`` when shapes, finiteness or labels do not fit.
     """
@@ -35,7 +37,7 @@ class Detections:
     names: tuple[str, ...]
     size: tuple[int, int]
     source: str = ""
-    masks: np.ndarray | None = None
+    masks: Masks | None = None
     image: np.ndarray | None = None
     read: Callable[[], np.ndarray] | None = None
 
@@ -48,6 +50,8 @@ class Detections:
             raise ValueError(f"boxes and scores must be finite (source {self.source!r})")
         if count and (self.labels.min() < 0 or self.labels.max() >= len(self.names)):
             raise ValueError(f"labels must lie in 0…{len(self.names) - 1}, the class names given")
+        if self.masks is not None and not isinstance(self.masks, Masks):
+            object.__setattr__(self, "masks", Masks.of(self.masks))
         if self.masks is not None and self.masks.shape != (count, *self.size):
             raise ValueError(f"masks must be {(count, *self.size)}, got {self.masks.shape}")
 
@@ -110,26 +114,46 @@ class Detections:
         self.draw(**options).save(path)
         return path
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain numbers and strings, ready for JSON; masks and image stay behind."""
+    def to_dict(self, masks: Literal["rle", "polygons"] | None = "rle") -> dict[str, Any]:
+        """Plain numbers and strings, ready for JSON; the image stays behind.
+
+        ``masks``, if there are any: ``rle``, COCO's ``{"size": [H, W], "counts": text}``; ``polygons``, lists of
+        x, y, x, y, … along the pixels' borders (:func:`~baimu.masks.mask_to_polygons`); None leaves them out.
+        """
         objects = [
             {"box": box.tolist(), "score": float(score), "label": int(label), "name": self.names[label]}
             for box, score, label in zip(self.boxes, self.scores, self.labels, strict=True)
         ]
+        if self.masks is not None and masks == "rle":
+            for row, segmentation in zip(objects, self.masks.to_coco(), strict=True):
+                row["mask"] = segmentation
+        elif self.masks is not None and masks == "polygons":
+            for row, polygons in zip(objects, self.masks.to_polygons(), strict=True):
+                row["polygons"] = [polygon.ravel().tolist() for polygon in polygons]
+        elif masks not in ("rle", "polygons", None):
+            raise unknown("form of masks", masks, ("rle", "polygons"))
         return {"source": self.source, "height": self.size[0], "width": self.size[1], "objects": objects}
 
     def to_coco(self, image_id: int | str = 0, category_ids: Sequence[int] | None = None) -> list[dict[str, Any]]:
-        """COCO results: xywh boxes; ``category_ids`` maps our labels to the data set's own ids (default: label + 1)."""
+        """COCO results: xywh boxes, masks as run lengths; ``category_ids`` maps our labels to the data set's own ids
+        (default: label + 1).
+
+        pycocotools takes areas from ``bbox`` where there is one. To have it sort masks into small, medium and large by
+        their own areas, as is done here and elsewhere, leave ``bbox`` away in what it scores as ``segm``.
+        """
         ids = range(1, len(self.names) + 1) if category_ids is None else category_ids
         xywh = self.boxes.astype(np.float64)  # float32 differences would round what the metric does not
         xywh[:, 2:] -= xywh[:, :2]
-        return [
+        rows: list[dict[str, Any]] = [
             {"image_id": image_id, "category_id": int(ids[label]), "bbox": box.tolist(), "score": float(score)}
             for box, score, label in zip(xywh, self.scores, self.labels, strict=True)
         ]
+        for row, segmentation in zip(rows, [] if self.masks is None else self.masks.to_coco(), strict=False):
+            row["segmentation"] = segmentation
+        return rows
 
     def to_pandas(self) -> pandas.DataFrame:
-        """One row a detection (needs pandas)."""
+        """One row a detection, without masks (needs pandas)."""
         pandas = _extra("pandas")
         columns = {c: self.boxes[:, i] for i, c in enumerate(("x1", "y1", "x2", "y2"))}
         return pandas.DataFrame(
@@ -143,7 +167,7 @@ class Detections:
             xyxy=self.boxes,
             confidence=self.scores,
             class_id=self.labels,
-            mask=self.masks,
+            mask=None if self.masks is None else np.asarray(self.masks),
             data={"class_name": np.array(self.class_names, dtype=np.str_)},
         )
 

@@ -120,7 +120,7 @@ def _collect() -> list[dict[str, Any]]:
     """Import every module that could hold a name and list what they registered."""
     import pkgutil
 
-    for room in ("backbones", "detection"):
+    for room in ("backbones", "detection", "instance_segmentation"):
         package = importlib.import_module(f"baimu.{room}")
         for found in pkgutil.iter_modules(package.__path__):
             importlib.import_module(f"baimu.{room}.{found.name}")

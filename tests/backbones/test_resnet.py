@@ -6,11 +6,12 @@ from collections.abc import Callable
 
 import pytest
 import torch
+import torch.nn.functional as F
 import torchvision
 from torch import Tensor, nn
 
 from baimu.backbones import resnet
-from baimu.backbones.resnet import ResNet, resnet18, resnet50
+from baimu.backbones.resnet import Bottleneck, ResNet, resnet18, resnet50
 from baimu.layers.norm import FrozenBatchNorm2d, affine_batch_norm, frozen_batch_norm, group_norm
 from tests.layers.test_norm import learned, noise
 
@@ -39,7 +40,7 @@ def features(model: torchvision.models.ResNet, images: Tensor) -> list[Tensor]:
 
 
 @pytest.mark.parametrize("training", [False, True], ids=["eval", "train"])
-@pytest.mark.parametrize("name", ["resnet18", "resnet50"])
+@pytest.mark.parametrize("name", ["resnet18", "resnet50", "resnext50_32x4d", "wide_resnet50_2"])
 def test_maps_gradients_and_statistics_equal_torchvision(name: str, training: bool) -> None:
     ours, theirs = pair(name)
     ours.train(training)
@@ -117,6 +118,34 @@ def test_caffe_style_moves_the_stride_to_the_first_convolution() -> None:
         assert (block.conv1.stride[0], block.conv2.stride[0]) == strides
 
 
+@torch.no_grad()
+@pytest.mark.parametrize(("output_stride", "dilated"), [(16, (False, False, True)), (8, (False, True, True))])
+def test_dilation_in_place_of_strides_is_torchvisions(output_stride: int, dilated: tuple[bool, ...]) -> None:
+    torch.manual_seed(0)
+    theirs = torchvision.models.resnet50(weights=None, replace_stride_with_dilation=dilated).eval()
+    ours = resnet50(output_stride=output_stride).eval()
+    ours.load_state_dict({k: v for k, v in theirs.state_dict().items() if not k.startswith("fc.")})
+    assert ours.strides == (4, 8, min(16, output_stride), output_stride)
+    for found, expected in zip(ours(noise(1, 3, 70, 64)), features(theirs, noise(1, 3, 70, 64)), strict=True):
+        torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
+
+
+def test_dilation_of_a_basic_block_keeps_the_map_and_reaches_as_far() -> None:
+    """torchvision has none of it: the receptive field of C5 is that of strides, on a map of four times the cells."""
+    reached = []
+    for output_stride in (32, 16):
+        net = resnet18(out=(5,), output_stride=output_stride, norm=frozen_batch_norm)
+        for parameter in net.parameters():
+            nn.init.constant_(parameter, 0.01)
+        images = torch.zeros(1, 3, 640, 64, requires_grad=True)
+        (x,) = net(images + 1)
+        assert x.shape == (1, 512, 640 // output_stride, 64 // output_stride)
+        (slope,) = torch.autograd.grad(x[0, 0, x.shape[2] // 2, 1], images)
+        rows = slope[0].abs().sum((0, 2)).nonzero()
+        reached.append(int(rows.max() - rows.min()))
+    assert reached[0] >= reached[1] > reached[0] * 0.75
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -126,6 +155,7 @@ def test_caffe_style_moves_the_stride_to_the_first_convolution() -> None:
         ({"out": (1, 2)}, "rising order"),
         ({"frozen_stages": 6}, "0 .* to 5 .*, got 6"),
         ({"frozen_stages": -1}, "got -1"),
+        ({"output_stride": 4}, "output_stride must be 8, 16 or 32, got 4"),
     ],
 )
 def test_impossible_options_are_refused(options: dict, message: str) -> None:
@@ -133,9 +163,50 @@ def test_impossible_options_are_refused(options: dict, message: str) -> None:
         resnet18(**options)
 
 
-@pytest.mark.parametrize("name", ["resnet18", "resnet34", "resnet50", "resnet101", "resnet152"])
+TORCHVISION = (
+    *("resnet18", "resnet34", "resnet50", "resnet101", "resnet152"),
+    *("resnext50_32x4d", "resnext101_32x8d", "resnext101_64x4d", "wide_resnet50_2", "wide_resnet101_2"),
+)
+
+
+@pytest.mark.parametrize("name", TORCHVISION)
 def test_parameters_are_those_of_torchvision_without_the_classifier(name: str) -> None:
     with torch.device("meta"):
         ours, theirs = getattr(resnet, name)(), getattr(torchvision.models, name)(weights=None)
     shapes = {k: v.shape for k, v in theirs.state_dict().items() if not k.startswith("fc.")}
     assert {k: v.shape for k, v in ours.state_dict().items()} == shapes
+
+
+def test_resnext101_32x4d_has_the_published_size() -> None:
+    """44.178 M with a classifier of 2049 x 1000; torchvision has no such network."""
+    with torch.device("meta"):
+        model = resnet.resnext101_32x4d()
+    assert (sum(p.numel() for p in model.parameters()) + 2049 * 1000) / 1e6 == pytest.approx(44.178, abs=5e-4)
+
+
+def test_groups_are_paths_of_their_own_whose_sum_is_the_block() -> None:
+    """The grouped form (1611.05431 Fig. 3c) equals the sum over narrow bottlenecks (Fig. 3a)."""
+    torch.manual_seed(0)
+    groups, width = 4, 8
+    block = Bottleneck(32, width, 1, lambda _: nn.Identity(), groups=groups, base_width=16)
+    inner = width * 16 // 64
+    x = noise(2, 32, 9, 9)
+    total = x  # the shortcut
+    for i in range(groups):
+        part = slice(i * inner, (i + 1) * inner)
+        path = F.conv2d(x, block.conv1.weight[part]).relu()
+        path = F.conv2d(path, block.conv2.weight[part], padding=1).relu()
+        total = total + F.conv2d(path, block.conv3.weight[:, part])
+    torch.testing.assert_close(block(x), total.relu())
+
+
+def test_one_group_of_64_is_a_resnet_and_other_groups_refuse_its_weights() -> None:
+    plain, same = resnet50(out=(2,)), resnet50(out=(2,), groups=1, base_width=64)
+    assert {k: v.shape for k, v in plain.state_dict().items()} == {k: v.shape for k, v in same.state_dict().items()}
+    with pytest.raises(RuntimeError, match=r"size mismatch for layer1\.0\.conv2\.weight"):
+        resnet.resnext50_32x4d(out=(2,)).load_state_dict(plain.state_dict())
+
+
+def test_basic_blocks_have_no_groups() -> None:
+    with pytest.raises(ValueError, match="only bottlenecks have groups and a base width, got 32 and 4"):
+        resnet18(groups=32, base_width=4)

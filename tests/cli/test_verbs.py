@@ -18,7 +18,7 @@ from baimu.errors import BaimuError
 
 from .conftest import TINY
 
-VERBS = ("demo", "train", "eval", "predict", "models", "data", "env")
+VERBS = ("demo", "train", "eval", "predict", "models", "convert", "data", "env")
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -29,8 +29,9 @@ def test_help_has_an_example_that_starts_with_the_verb(baimu, verb: str) -> None
 
 
 def test_the_verbs_are_the_functions(baimu) -> None:
+    """``weights`` is a module of functions: see test_weights.py."""
     listed = baimu("--help").stdout.partition("Commands:")[2].split("\n")
-    assert tuple(line.split()[0] for line in listed if line.strip()) == VERBS
+    assert tuple(line.split()[0] for line in listed if line.strip()) == (*VERBS, "weights")
     assert set(VERBS) <= set(library.__all__)
 
 

@@ -6,10 +6,13 @@ import pickle
 from pathlib import Path
 
 import numpy as np
+import pytest
 
-from baimu.datasets.annotations import Columns, FileSource, assemble
+from baimu.datasets.annotations import Columns, FileSource, assemble, require_masks, without_masks
 from baimu.datasets.flat import ProblemLog, Texts, ranges
 from baimu.datasets.outlines import Outlines
+from baimu.datasets.playground import Playground
+from baimu.errors import DataError
 
 
 def flat_source(images: int, objects: int) -> FileSource:
@@ -120,3 +123,58 @@ def test_problems_read_as_sentences(tmp_path: Path) -> None:
 def test_ranges() -> None:
     assert ranges(np.array([5, 0, 9]), np.array([2, 0, 3])).tolist() == [5, 6, 9, 10, 11]
     assert ranges(np.array([], np.int64), np.array([], np.int64)).tolist() == []
+
+
+def outlined_source(drawn: list[bool]) -> FileSource:
+    """One image of 40x40 with an object each, a triangle in a box of 30x30 where drawn."""
+    triangle = [np.array([5, 5, 35, 5, 5, 35], np.float32)]
+    count = len(drawn)
+    columns = Columns(
+        boxes=np.tile([[5.0, 5, 35, 35]], (count, 1)),
+        labels=np.zeros(count, np.int64),
+        crowd=np.zeros(count, bool),
+        areas=np.full(count, np.nan),
+        ids=np.arange(count),
+        outlines=Outlines.of([triangle if d else [] for d in drawn]),
+    )
+    return assemble(
+        root="/data/set",
+        classes=("a",),
+        category_ids=(1,),
+        files=[f"{i}.jpg" for i in range(count)],
+        image_ids=list(range(count)),
+        sizes=np.full((count, 2), 40),
+        images=np.arange(count),
+        columns=columns,
+        record=lambda t: ("set.json", f"annotation {t}"),
+        log=ProblemLog(),
+    )
+
+
+def test_an_object_without_outline_is_its_box_and_that_is_said_once() -> None:
+    source = outlined_source([True, False, False])
+    assert [source.objects(i).masks.sum() for i in range(3)] == [435, 900, 900]
+    assert [str(p) for p in source.problems] == [
+        "/data/set: 2 of 3 objects have no outline (their boxes serve as masks)"
+    ]
+    assert len(outlined_source([True, True]).problems) == 0
+
+
+def test_a_model_of_masks_asks_for_outlines() -> None:
+    require_masks(outlined_source([True, False]))
+    require_masks(Playground(2, 32))
+    with pytest.raises(DataError, match=r"/data/set: no object has an outline.*segmentation.*SegmentationObject"):
+        require_masks(outlined_source([False, False]))
+    with pytest.raises(DataError, match="no object has an outline"):
+        require_masks(outlined_source([True, False]).select([1]))
+    with pytest.raises(DataError, match="masks=True"):
+        require_masks(without_masks(outlined_source([True])))
+
+
+def test_who_needs_no_masks_gets_none_drawn() -> None:
+    source = outlined_source([True, False])
+    plain = without_masks(source)
+    assert plain.objects(0).masks is None
+    np.testing.assert_array_equal(plain.objects(0).boxes, source.objects(0).boxes)
+    scenes = Playground(2, 32)
+    assert without_masks(scenes) is scenes

@@ -205,8 +205,9 @@ def test_masks(tmp_path: Path) -> None:
     box[5:35, 10:30] = True  # x2 = 30.5 rounds to even
     np.testing.assert_array_equal(masks[3], box)  # without a usable outline the box is the mask
     np.testing.assert_array_equal(masks[4], box)
-    (problem,) = source.problems
-    assert problem.record == "annotation 3"
+    damaged, summary = source.problems
+    assert damaged.record == "annotation 3"
+    assert (summary.problem, summary.action) == ("2 of 5 objects have no outline", "their boxes serve as masks")
     assert source.select([1]).objects(0).masks.sum() == masks.sum()
     assert source.objects(0).masks.shape == (0, 40, 60)
 

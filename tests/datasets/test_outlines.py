@@ -1,4 +1,4 @@
-"""Masks from COCO's polygons and run lengths equal pycocotools' to the pixel."""
+"""Masks from COCO's polygons equal pycocotools' to the pixel; outlines keep what they were read from."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco
 
-from baimu.datasets.outlines import Outlines, decode_runs, polygon_to_mask, read_outline, runs_to_mask
+from baimu.datasets.outlines import Outlines, polygon_to_mask, read_outline
 
 
 def test_polygons_equal_pycocotools() -> None:
@@ -17,28 +17,6 @@ def test_polygons_equal_pycocotools() -> None:
         polygon = (polygon.round() if case % 3 == 0 else polygon).astype(np.float32)
         expected = coco.decode(coco.merge(coco.frPyObjects([polygon.astype(float).tolist()], height, width)))
         np.testing.assert_array_equal(polygon_to_mask(polygon, (height, width)), expected.astype(bool))
-
-
-def test_run_lengths_equal_pycocotools() -> None:
-    rng = np.random.default_rng(1)
-    for _ in range(200):
-        height, width = rng.integers(1, 90, 2).tolist()
-        mask = rng.random((height, width)) < rng.choice([0.0, 0.02, 0.5, 1.0])
-        text = coco.encode(np.asfortranarray(mask.astype(np.uint8)))["counts"].decode()
-        np.testing.assert_array_equal(runs_to_mask(decode_runs(text), (height, width)), mask)
-
-
-def test_large_runs_need_several_groups_of_bits() -> None:
-    mask = np.zeros((3000, 2000), bool)
-    mask[17:, 900:] = True
-    text = coco.encode(np.asfortranarray(mask.astype(np.uint8)))["counts"].decode()
-    np.testing.assert_array_equal(runs_to_mask(decode_runs(text), mask.shape), mask)
-
-
-@pytest.mark.parametrize("text", ["", "\x20", "o", "oooooooooo0"])
-def test_damaged_run_lengths_are_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="compressed text"):
-        decode_runs(text)
 
 
 def test_outlines_keep_parts_runs_and_nothing_apart() -> None:

@@ -88,10 +88,23 @@ def test_crop_equals_torchvision_for_what_stays() -> None:
     np.testing.assert_array_equal(found.image, image.permute(1, 2, 0).numpy())
     kept = found.labels  # labels of this sample are positions
     assert 0 < len(kept) < len(sample.boxes)
-    np.testing.assert_array_equal(found.boxes, boxes.numpy()[kept])
+    np.testing.assert_array_equal(T.crop(replace(sample, masks=None), 12, 20, 40, 50).boxes, boxes.numpy()[kept])
     np.testing.assert_array_equal(found.masks, masks.numpy()[kept])
     areas = [(b[:, 2] - b[:, 0]) * (b[:, 3] - b[:, 1]) for b in (boxes.numpy(), sample.boxes)]
     np.testing.assert_array_equal(np.flatnonzero(areas[0] >= T.MIN_VISIBLE * areas[1]), kept)
+
+
+def test_the_box_of_a_cut_object_is_around_what_is_left_of_its_mask() -> None:
+    """A diagonal from the upper left to the lower right: the window's lower half holds its right half only."""
+    masks = np.eye(40, dtype=bool)[None]
+    sample = T.Sample(np.zeros((40, 40, 3), np.uint8), np.float32([[0, 0, 40, 40]]), np.array([0]), masks)
+    lower = T.crop(sample, 20, 0, 20, 40)
+    assert lower.boxes.tolist() == [[20, 0, 40, 20]]
+    assert T.crop(replace(sample, masks=None), 20, 0, 20, 40).boxes.tolist() == [[0, 0, 40, 20]]
+    assert len(T.crop(sample, 0, 20, 20, 20).boxes) == 0  # a quarter of the box, but nothing of the object
+    assert len(T.crop(replace(sample, masks=None), 0, 20, 20, 20).boxes) == 1
+    slack = replace(sample, boxes=np.float32([[0.3, 0.2, 39.6, 39.9]]))
+    np.testing.assert_array_equal(T.crop(slack, 0, 0, 40, 40).boxes, slack.boxes)  # not cut: as annotated
 
 
 def test_crop_drops_what_is_hardly_visible() -> None:
@@ -192,6 +205,11 @@ def test_augmented_samples_are_well_formed(recipe: Recipe, mode) -> None:
             assert (found.boxes >= 0).all()
             assert (found.boxes <= np.tile(found.size[::-1], 2)).all()
             assert (found.boxes[:, 2:] - found.boxes[:, :2] >= 1).all()
+            for box, mask in zip(found.boxes, found.masks, strict=True):  # a mask lies in its box
+                y, x = np.nonzero(mask)
+                if len(x):
+                    inside = np.array([x.min() - box[0], y.min() - box[1], box[2] - x.max() - 1, box[3] - y.max() - 1])
+                    assert (inside > -1.01).all()
 
 
 def test_augmentation_off_is_the_plain_resize_and_seeds_decide_the_rest() -> None:

@@ -166,3 +166,63 @@ def test_blood_cells(shared: Path) -> None:
     }
     splits = {name: len(read()) for name, read in found.items() if name != "all"}
     assert splits == {"train": 205, "val": 87, "trainval": 292, "test": 72}
+
+
+def write_masks(root: Path, stem: str, values: np.ndarray, mode: str = "P") -> None:
+    (root / "SegmentationObject").mkdir(exist_ok=True)
+    picture = Image.fromarray(values.astype(np.uint8), "L")
+    if mode == "P":
+        picture = picture.copy()
+        picture.putpalette(np.random.default_rng(0).integers(0, 256, 768, np.uint8).tolist())
+    picture.convert(mode).save(root / "SegmentationObject" / f"{stem}.png")
+
+
+def test_masks_are_the_pixels_of_the_objects_number(tmp_path: Path) -> None:
+    objects = [voc_object("cat", (1, 1, 20, 20)), voc_object("", (1, 1, 9, 9)), voc_object("dog", (31, 11, 50, 40))]
+    values = np.zeros((40, 60), np.uint8)
+    values[2:15, 3:18], values[12:38, 32:49], values[1:5, 20:25], values[20, 40] = 1, 3, 2, 255
+    write_voc(tmp_path, "a", [*objects, voc_object("dog", (51, 1, 60, 9))])
+    write_voc(tmp_path, "b", [objects[0]])  # not segmented
+    write_voc(tmp_path, "c", [])
+    write_masks(tmp_path, "a", values)
+    write_masks(tmp_path, "c", np.zeros((40, 60)))
+    source = read_voc(tmp_path, masks=True)
+    assert [source.image_id(i) for i in range(len(source))] == ["a", "c"]
+    masks = source.objects(0).masks
+    assert masks is not None
+    np.testing.assert_array_equal(masks[0], values == 1)
+    np.testing.assert_array_equal(masks[1], values == 3)  # the second of the file has no name and was skipped
+    assert masks[2].sum() == 90  # not drawn in the file: its box
+    assert source.objects(1).masks.shape == (0, 40, 60)
+    told = [str(problem) for problem in source.problems]
+    assert any("no masks of 1 annotated images" in line for line in told)
+    assert any("1 of 3 objects have no outline" in line for line in told)
+    assert read_voc(tmp_path).objects(0).masks is None
+    assert len(read_voc(tmp_path)) == 3
+
+
+def test_damaged_masks_are_told(tmp_path: Path) -> None:
+    for stem in "abc":
+        write_voc(tmp_path, stem, [voc_object("cat", (1, 1, 20, 20))])
+    write_masks(tmp_path, "a", np.ones((20, 30)))
+    write_masks(tmp_path, "b", np.ones((40, 60)), mode="RGB")
+    write_masks(tmp_path, "c", np.ones((40, 60)))
+    (tmp_path / "SegmentationObject" / "c.png").write_bytes(b"no picture")
+    source = read_voc(tmp_path, masks=True)
+    told = [p.problem for p in source.problems]
+    assert told[:2] == ["is (20, 30), the image (40, 60)", "is (40, 60, 3), the image (40, 60)"]
+    assert told[2].startswith("cannot be read")
+    assert source.objects(0).masks.sum() == 400
+
+
+def test_with_masks_the_lists_of_segmented_images_count(tmp_path: Path) -> None:
+    for stem in "abcd":
+        write_voc(tmp_path, stem, [voc_object("cat", (1, 1, 20, 20))])
+    for folder, members in (("Main", {"train": "ab", "val": "cd"}), ("Segmentation", {"train": "a", "val": "c"})):
+        (tmp_path / "ImageSets" / folder).mkdir(parents=True)
+        for name, stems in members.items():
+            (tmp_path / "ImageSets" / folder / f"{name}.txt").write_text("\n".join(stems))
+    for stem in "ac":
+        write_masks(tmp_path, stem, np.ones((40, 60)))
+    lengths = {masks: [len(find_voc(tmp_path, masks=masks)[s]()) for s in ("train", "val")] for masks in (False, True)}
+    assert lengths == {False: [2, 2], True: [1, 1]}

@@ -11,6 +11,7 @@ from PIL import Image
 from baimu.draw.boxes import as_picture, draw_detections, draw_objects
 from baimu.draw.colours import class_colour, luminance, text_on
 from baimu.draw.fonts import dejavu, font, legible
+from baimu.masks import Masks
 from baimu.results import Detections
 
 NAMES = ("cat", "dog")
@@ -128,6 +129,41 @@ def test_masks_tint_their_pixels_only():
     inside = picture[28, 25].astype(float)
     assert np.abs(inside - (0.55 * 128 + 0.45 * np.array(class_colour(0)))).max() <= 1
     assert (picture[50:] == 128).all()
+
+
+def test_edges_lie_above_all_veils():
+    """Two discs that overlap, the better one on top: its veil covers the other's inside, not the other's edge."""
+    y, x = np.ogrid[:60, :80]
+    masks = np.stack([(y - 30) ** 2 + (x - centre) ** 2 < 20**2 for centre in (30, 50)])
+    boxes = np.array([[10, 10, 50, 50], [30, 10, 70, 50]])
+    packed, dense = (
+        np.array(
+            draw_objects(GREY, boxes, np.array([0, 1]), NAMES, np.array([0.5, 0.9]), m, show_names=False, line_width=1)
+        )
+        for m in (Masks.of(masks), masks)
+    )
+    np.testing.assert_array_equal(packed, dense)
+    assert tuple(packed[30, 49]) == class_colour(0)  # the first disc's right end, inside the second
+    assert tuple(packed[30, 31]) == class_colour(1)
+    assert tuple(packed[30, 40]) not in (class_colour(0), class_colour(1), (128, 128, 128))
+    assert (packed[55:] == 128).all()
+
+
+def test_the_edge_grows_with_the_picture_and_empty_masks_leave_no_trace():
+    def edge_pixels(side: int) -> int:
+        mask = np.zeros((1, side, side), bool)
+        mask[0, side // 4 : side // 2, side // 4 : side // 2] = True
+        picture = np.full((side, side, 3), 128, np.uint8)
+        drawn = np.array(draw_objects(picture, np.zeros((1, 4)), np.array([0]), NAMES, masks=mask, show_names=False))
+        return int((drawn[side // 3, side // 4 - 2 : side // 3] == class_colour(0)).all(1).sum())
+
+    widths = [edge_pixels(side) for side in (64, 600, 2400)]
+    assert widths[0] == 1
+    assert widths[0] < widths[1] < widths[2]
+    empty = draw_objects(
+        GREY, np.array([[90, 70, 95, 75]]), np.array([0]), NAMES, masks=np.zeros((1, 60, 80), bool), show_names=False
+    )
+    assert (np.array(empty) == 128).all()
 
 
 def test_masks_of_another_size_and_boxes_of_another_picture_are_refused():

@@ -45,6 +45,16 @@ class RedFinder(Detector):
         return Detected(boxes, scores, labels, counts)
 
 
+class RedPainter(RedFinder):
+    """The same with masks: the left half of the red rectangle, and nothing of the false detection."""
+
+    def detect(self, images: Tensor, sizes: Tensor | None = None) -> Detected:
+        found = super().detect(images, sizes)
+        masks = torch.zeros(len(images), 4, 8, 8)
+        masks[:, 0, :, :4] = 1
+        return found._replace(masks=masks)
+
+
 def _picture(height: int, width: int, box: tuple[int, int, int, int] | None) -> np.ndarray:
     """Grey, with a red rectangle."""
     image = np.full((height, width, 3), 128, np.uint8)
@@ -62,6 +72,11 @@ def finder() -> RedFinder:
 @pytest.fixture(scope="session")
 def make_finder() -> type[RedFinder]:
     return RedFinder
+
+
+@pytest.fixture(scope="session")
+def make_painter() -> type[RedPainter]:
+    return RedPainter
 
 
 @pytest.fixture(scope="session")

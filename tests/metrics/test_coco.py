@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from baimu.errors import DataError
-from baimu.metrics.coco import FIGURES, coco_evaluate, confusion_matrix
+from baimu.metrics.coco import coco_evaluate, confusion_matrix
+from baimu.metrics.scores import FIGURES
 from baimu.metrics.tables import Found, Truth, found_table, overlapping_pairs, truth_table
 
 

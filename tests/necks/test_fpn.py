@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from baimu.layers.norm import batch_norm
 from baimu.necks.fpn import FPN
 from baimu.weights.keys import rename
-from baimu.weights.torchvision import DETECTION
+from baimu.weights.torchvision import FPN as TABLE
 from tests.layers.test_norm import noise
 
 
@@ -47,7 +47,7 @@ def test_it_equals_torchvision(extra_from, extra: int, blocks: nn.Module | None)
     ours = FPN(BACKBONE, 8, extra=extra, extra_from=extra_from, relu_before_extra=True)
     for bias in (p for n, p in peer.named_parameters() if n.endswith("bias")):
         nn.init.normal_(bias)
-    state = {rename(f"backbone.fpn.{k}", DETECTION).removeprefix("neck."): v for k, v in peer.state_dict().items()}
+    state = {rename(f"backbone.fpn.{k}", TABLE).removeprefix("neck."): v for k, v in peer.state_dict().items()}
     ours.load_state_dict(state)
     for size in ((23, 18), (16, 16), (5, 40)):
         features = maps(*size)

@@ -17,11 +17,13 @@ from baimu.ops.boxes import (
     box_area,
     box_iou,
     clip_boxes,
+    cxcywh_to_xyxy,
     decode_deltas,
     decode_distances,
     encode_deltas,
     encode_distances,
     paired_iou,
+    xyxy_to_cxcywh,
 )
 from tests.ops import oracle
 
@@ -234,3 +236,12 @@ def test_distances_are_signed_and_undone(boxes: Tensor, x: int, y: int) -> None:
     for d, (x1, y1, x2, y2) in zip(distances.tolist(), boxes.tolist(), strict=True):
         assert d == [x - x1, y - y1, x2 - x, y2 - y]
         assert (min(d) > 0) == (x1 < x < x2 and y1 < y < y2)
+
+
+@few
+@given(oracle.box_sets(count=4))
+def test_centres_and_sizes_are_undone(boxes: Tensor) -> None:
+    centres = xyxy_to_cxcywh(boxes)
+    for (cx, cy, w, h), (x1, y1, x2, y2) in zip(centres.tolist(), boxes.tolist(), strict=True):
+        assert (cx, cy, w, h) == pytest.approx(((x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1), abs=1e-4)
+    torch.testing.assert_close(cxcywh_to_xyxy(centres), boxes, atol=1e-3, rtol=1e-6)

@@ -122,10 +122,22 @@ def test_resume_of_a_damaged_file_is_refused(run: Run, tmp_path: Path) -> None:
 def test_weights_start_a_run_for_other_classes(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     two = Splits(*(Playground(n, 64, n, classes=["heart", "key"]) for n in (8, 4)))
     fresh = baimu.train("small_fcos", two, out=tmp_path / "two", weights=run.folder, lr=1e-9, **{**QUICK, "epochs": 1})
-    assert "fresh: head.classify.weight, head.classify.bias (2)" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "classes that start fresh: heart, key (2); fresh: head.classify.weight, head.classify.bias (2)" in said
     before, after = weights_of(run.folder, "best.safetensors"), weights_of(fresh.folder, "best.safetensors")
     torch.testing.assert_close(before["model.head.regress.weight"], after["model.head.regress.weight"])
     assert after["model.head.classify.weight"].shape[0] == 2
+
+
+def test_rows_of_a_head_come_along_by_the_name_of_their_class(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = Splits(*(Playground(n, 64, n, classes=["key", "star"]) for n in (8, 4)))
+    again = baimu.train("small_fcos", data, out=tmp_path / "two", weights=run.folder, lr=1e-9, **{**QUICK, "epochs": 1})
+    assert "classes that come along by name: star (1); classes that start fresh: key (1)\n" in capsys.readouterr().out
+    before, after = weights_of(run.folder, "best.safetensors"), weights_of(again.folder, "best.safetensors")
+    star = before["model.head.classify.weight"][CLASSES.index("star")]
+    torch.testing.assert_close(after["model.head.classify.weight"][data.train.classes.index("star")], star)
 
 
 def test_a_model_object_is_trained_in_place_and_loaded_into_its_like(tmp_path: Path) -> None:

@@ -5,6 +5,11 @@ detector of this library stands on these features. Dims: B images, C channels.
 
 Differences from the paper: ``stride_in_3x3=True`` (the default, torchvision's and "pytorch" style) halves the map in
 a bottleneck's 3x3 convolution; the paper and Caffe-derived weights do it in the first 1x1 (``False``, "caffe" style).
+
+Two later papers change the bottleneck's 3x3 alone, so that they are two numbers here: *ResNeXt* (Xie, Girshick, Dollar,
+Tu, He 2016, 1611.05431) cuts it into ``groups`` paths of ``base_width`` channels each in the first stage (32x4d: 32
+paths of 4, together twice the channels of ResNet's); *Wide ResNets* (Zagoruyko, Komodakis 2016, 1605.07146) doubles its
+channels (``base_width=128``).
 """
 
 from __future__ import annotations
@@ -23,12 +28,25 @@ class BasicBlock(nn.Module):
 
     expansion = 1
 
-    def __init__(self, in_channels: int, width: int, stride: int, norm: Norm, stride_in_3x3: bool) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        width: int,
+        stride: int,
+        norm: Norm,
+        *,
+        stride_in_3x3: bool = True,
+        dilation: int = 1,
+        groups: int = 1,
+        base_width: int = 64,
+    ) -> None:
         super().__init__()
         del stride_in_3x3  # a basic block has only one place for it
-        self.conv1 = nn.Conv2d(in_channels, width, 3, stride, 1, bias=False)
+        if (groups, base_width) != (1, 64):
+            raise ValueError(f"only bottlenecks have groups and a base width, got {groups} and {base_width}")
+        self.conv1 = nn.Conv2d(in_channels, width, 3, stride, dilation, dilation, bias=False)
         self.bn1 = norm(width)
-        self.conv2 = nn.Conv2d(width, width, 3, 1, 1, bias=False)
+        self.conv2 = nn.Conv2d(width, width, 3, 1, dilation, dilation, bias=False)
         self.bn2 = norm(width)
         self.downsample = _shortcut(in_channels, width, stride, norm)
 
@@ -39,18 +57,30 @@ class BasicBlock(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """1x1 down, 3x3, 1x1 up around the shortcut (Fig. 5 right)."""
+    """1x1 down, 3x3, 1x1 up around the shortcut (Fig. 5 right; with groups, 1611.05431 Fig. 3c)."""
 
     expansion = 4
 
-    def __init__(self, in_channels: int, width: int, stride: int, norm: Norm, stride_in_3x3: bool) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        width: int,
+        stride: int,
+        norm: Norm,
+        *,
+        stride_in_3x3: bool = True,
+        dilation: int = 1,
+        groups: int = 1,
+        base_width: int = 64,
+    ) -> None:
         super().__init__()
         first, second = (1, stride) if stride_in_3x3 else (stride, 1)
-        self.conv1 = nn.Conv2d(in_channels, width, 1, first, bias=False)
-        self.bn1 = norm(width)
-        self.conv2 = nn.Conv2d(width, width, 3, second, 1, bias=False)
-        self.bn2 = norm(width)
-        self.conv3 = nn.Conv2d(width, width * self.expansion, 1, bias=False)
+        inner = width * base_width // 64 * groups
+        self.conv1 = nn.Conv2d(in_channels, inner, 1, first, bias=False)
+        self.bn1 = norm(inner)
+        self.conv2 = nn.Conv2d(inner, inner, 3, second, dilation, dilation, groups, bias=False)
+        self.bn2 = norm(inner)
+        self.conv3 = nn.Conv2d(inner, width * self.expansion, 1, bias=False)
         self.bn3 = norm(width * self.expansion)
         self.downsample = _shortcut(in_channels, width * self.expansion, stride, norm)
 
@@ -81,7 +111,9 @@ class ResNet(nn.Module):
     """Maps C2…C5 of strides 4…32; ``out`` chooses which are returned, fine to coarse.
 
     ``frozen_stages=n`` freezes C1 (the stem) to Cn: no gradient, and norms that keep their statistics in training;
-    0 freezes nothing. ``norm`` makes every normalisation layer.
+    0 freezes nothing. ``norm`` makes every normalisation layer. ``output_stride`` 16 or 8 keeps the map from there on
+    and spreads the later 3x3 convolutions instead, from each stage's second block on (torchvision's rule). A
+    bottleneck's 3x3 has ``groups`` paths of ``base_width`` channels for each 64 of its stage.
     """
 
     def __init__(
@@ -93,24 +125,35 @@ class ResNet(nn.Module):
         norm: Norm = batch_norm,
         frozen_stages: int = 0,
         stride_in_3x3: bool = True,
+        output_stride: int = 32,
+        groups: int = 1,
+        base_width: int = 64,
     ) -> None:
         super().__init__()
         if not out or sorted(set(out)) != list(out) or not set(out) <= {2, 3, 4, 5}:
             raise ValueError(f"out must name levels of (2, 3, 4, 5) in rising order, got {tuple(out)}")
         if frozen_stages not in range(6):
             raise ValueError(f"frozen_stages must be 0 (nothing) to 5 (everything), got {frozen_stages}")
+        if output_stride not in (8, 16, 32):
+            raise ValueError(f"output_stride must be 8, 16 or 32, got {output_stride}")
         self.out = tuple(out)
         self.frozen_stages = frozen_stages
+        self.stride_in_3x3 = stride_in_3x3 if block is Bottleneck else None
         self.channels = tuple(64 * 2 ** (level - 2) * block.expansion for level in out)
-        self.strides = tuple(2**level for level in out)
+        self.strides = tuple(min(2**level, output_stride) for level in out)
         self.conv1 = nn.Conv2d(3, 64, 7, 2, 3, bias=False)
         self.bn1 = norm(64)
-        channels = 64
+        options = {"stride_in_3x3": stride_in_3x3, "groups": groups, "base_width": base_width}
+        channels, dilation = 64, 1
         for stage, depth in enumerate(depths[: max(out) - 1], start=1):
             width, stride = 64 * 2 ** (stage - 1), 1 if stage == 1 else 2
+            first = dilation
+            if 2 ** (stage + 1) > output_stride:
+                stride, dilation = 1, 2 * dilation
             blocks = []
             for i in range(depth):
-                blocks.append(block(channels, width, stride if i == 0 else 1, norm, stride_in_3x3))
+                step, spread = (1, dilation) if i else (stride, first)
+                blocks.append(block(channels, width, step, norm, dilation=spread, **options))
                 channels = width * block.expansion
             self.add_module(f"layer{stage}", nn.Sequential(*blocks))
         for layer in self.modules():
@@ -165,3 +208,33 @@ def resnet101(**options) -> ResNet:
 def resnet152(**options) -> ResNet:
     """ResNet-152: 58.1 M parameters without a classifier."""
     return ResNet(Bottleneck, (3, 8, 36, 3), **options)
+
+
+def resnext50_32x4d(**options) -> ResNet:
+    """ResNeXt-50 of 32 paths of 4 channels: 23.0 M parameters without a classifier."""
+    return resnet50(groups=32, base_width=4, **options)
+
+
+def resnext101_32x4d(**options) -> ResNet:
+    """ResNeXt-101 of 32 paths of 4 channels: 42.1 M parameters without a classifier."""
+    return resnet101(groups=32, base_width=4, **options)
+
+
+def resnext101_32x8d(**options) -> ResNet:
+    """ResNeXt-101 of 32 paths of 8 channels: 86.7 M parameters without a classifier."""
+    return resnet101(groups=32, base_width=8, **options)
+
+
+def resnext101_64x4d(**options) -> ResNet:
+    """ResNeXt-101 of 64 paths of 4 channels: 81.4 M parameters without a classifier."""
+    return resnet101(groups=64, base_width=4, **options)
+
+
+def wide_resnet50_2(**options) -> ResNet:
+    """ResNet-50 with twice the channels in the 3x3 convolutions: 66.8 M parameters without a classifier."""
+    return resnet50(base_width=128, **options)
+
+
+def wide_resnet101_2(**options) -> ResNet:
+    """ResNet-101 with twice the channels in the 3x3 convolutions: 124.8 M parameters without a classifier."""
+    return resnet101(base_width=128, **options)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Annotated
 
 import typer
 from typer.core import TyperGroup
 
 from baimu import __version__
-from baimu.cli import data, demo, env, eval, models, predict, train
+from baimu.cli import convert, data, demo, env, eval, models, predict, train, weights
 from baimu.errors import BaimuError
 
 
@@ -56,12 +57,15 @@ app.command("train")(train.train)
 app.command("eval")(eval.eval)
 app.command("predict")(predict.predict)
 app.command("models")(models.models)
+app.add_typer(weights.weights, name="weights")
+app.command("convert")(convert.convert)
 app.command("data")(data.data)
 app.command("env")(env.env)
 
 
 def run() -> None:
-    """The console script."""
+    """The console script. What the library warns of is a line on stderr."""
+    warnings.showwarning = lambda message, *_: typer.secho(f"baimu: {message}", fg=typer.colors.YELLOW, err=True)
     app(prog_name="baimu")
 
 

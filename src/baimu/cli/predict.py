@@ -12,11 +12,18 @@ if TYPE_CHECKING:
 
 
 def predict(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="Checkpoint or run folder.")],
     sources: Annotated[
         list[str],
-        typer.Argument(metavar="SOURCE", help='Images, folders, patterns such as "a/*.jpg", URLs, videos, camera:0.'),
+        typer.Argument(
+            metavar="[MODEL] SOURCE",
+            help='The model, unless --model names it; then images, folders, patterns such as "a/*.jpg", URLs, videos, '
+            "camera:0.",
+        ),
     ],
+    model: Annotated[
+        str | None,
+        typer.Option(help="Checkpoint, run folder, or name.tag of published weights: see baimu weights list."),
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder for the annotated pictures and videos.")] = Path("predictions"),
     json: Annotated[
         typer.FileTextWrite | None,
@@ -34,11 +41,17 @@ def predict(
 
     Every image is drawn with its detections into --out; a video becomes a video, a camera one until Ctrl-C.
 
+    Example: baimu predict photo.jpg --model fcos_r50_fpn.coco
+
     Example: baimu predict runs/demo photo.jpg --out found --json found.json
     """
     from baimu.cli.records import write_csv, write_json
     from baimu.inference.saving import save_predictions
 
+    if model is None:
+        model, *sources = sources
+    if not sources:
+        raise typer.BadParameter("name a model and what to look at: runs/demo photo.jpg", param_hint="SOURCE")
     records = []
 
     def report(found: Detections, drawn_in: Path) -> None:

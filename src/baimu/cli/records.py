@@ -7,7 +7,7 @@ from typing import Any, TextIO
 
 
 def write_json(records: Sequence[dict[str, Any]], file: TextIO) -> None:
-    """A list with one entry an image: ``source``, ``height``, ``width``, ``objects``."""
+    """A list with one entry an image: ``source``, ``height``, ``width``, ``objects``, masks as COCO's run lengths."""
     import json
 
     json.dump(records, file, indent=1, ensure_ascii=False)

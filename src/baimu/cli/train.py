@@ -24,7 +24,10 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue the run in --out, or the newest of this model.")
     ] = False,
-    weights: Annotated[str | None, typer.Option(help="Checkpoint or run folder to start from.")] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(help="What to start from: checkpoint, run folder, name.tag, or a file of another library."),
+    ] = None,
     devices: Annotated[int | None, typer.Option(min=1, help="Processes to train with, one a GPU.")] = None,
     val: Annotated[str | None, typer.Option(help="Data set to score on, where it is not part of --data.")] = None,
     val_fraction: Annotated[

@@ -12,7 +12,7 @@ import numpy as np
 from baimu.datasets.flat import ProblemLog, Problems, Texts, ranges
 from baimu.datasets.images import decode_image
 from baimu.datasets.outlines import Outlines
-from baimu.datasets.source import Objects
+from baimu.datasets.source import DetectionSource, Objects
 from baimu.errors import DataError
 
 
@@ -157,6 +157,36 @@ class FileSource:
         )
 
 
+def without_masks(source: DetectionSource) -> DetectionSource:
+    """The same data set for those who need no masks, which then are not drawn either."""
+    if isinstance(source, FileSource) and source.columns.outlines is not None:
+        return replace(source, columns=replace(source.columns, outlines=None))
+    return source
+
+
+def has_masks(source: DetectionSource) -> bool:
+    """Whether objects of ``source`` have masks of their own, not only their boxes in their place."""
+    if not isinstance(source, FileSource):
+        return len(source) > 0 and source.objects(0).masks is not None
+    if source.columns.outlines is None:
+        return False
+    drawn = source.columns.outlines.drawn[ranges(source.spans[:, 0], source.spans[:, 1])]
+    return len(drawn) == 0 or bool(drawn.any())
+
+
+def require_masks(source: DetectionSource) -> None:
+    """Raise :class:`~baimu.errors.DataError` where no object of ``source`` has an outline."""
+    if has_masks(source):
+        return
+    if isinstance(source, FileSource) and source.columns.outlines is None:
+        raise DataError(f"{source.root}: was opened without outlines; open it with open_data(…, masks=True)")
+    place = source.root if isinstance(source, FileSource) else source.name(0)
+    raise DataError(
+        f"{place}: no object has an outline, and this model learns from masks. Add them (COCO: 'segmentation'; YOLO: "
+        "lines of class x1 y1 x2 y2 x3 y3 …; VOC: SegmentationObject/*.png), or take one that finds boxes"
+    )
+
+
 def leaves_root(name: str) -> bool:
     """Whether a file name written in an annotation would leave the folder it is meant for."""
     parts = name.replace("\\", "/").split("/")
@@ -212,6 +242,11 @@ def assemble(
     box_areas = (clipped[:, 2] - clipped[:, 0]) * (clipped[:, 3] - clipped[:, 1])
     areas = np.where(columns.areas > 0, columns.areas, box_areas)
     checked = replace(columns, boxes=clipped, areas=areas.astype(np.float32)).take(keep)
+    if checked.outlines is not None:
+        bare = len(keep) - int(np.count_nonzero(checked.outlines.drawn))
+        if 0 < bare < len(keep):
+            text = f"{bare:,} of {len(keep):,} objects have no outline"
+            log.add(os.fspath(root), "", text, "their boxes serve as masks")
     counts = np.bincount(images[keep], minlength=len(files))
     return FileSource(
         root=os.fspath(root),

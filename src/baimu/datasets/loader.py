@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from baimu.datasets.annotations import without_masks
 from baimu.datasets.source import DetectionSource
 from baimu.datasets.transforms import SMALLEST_CROP, Sample, augment, resize
 from baimu.errors import BaimuError, DataError
@@ -87,6 +88,7 @@ def train_batches(
     steps = steps_per_epoch(count, recipe, world)
     order = np.resize(order, steps * recipe.batch_size)
     parts = order.reshape(steps * recipe.accumulate, world, size)[skip:, rank]
+    source = source if masks else without_masks(source)
     return Batches(_TrainPictures(source, preprocess, masks, recipe, epoch), parts.tolist(), recipe.workers)
 
 
@@ -106,6 +108,7 @@ def eval_batches(
     """
     mine = range(rank, len(source), world)
     lists = [list(mine[start : start + batch_size]) for start in range(0, len(mine), batch_size)]
+    source = source if masks else without_masks(source)
     return Batches(_EvalPictures(source, preprocess, masks), lists, workers)
 
 

@@ -96,7 +96,9 @@ def _found(source: Any, masks: bool) -> dict[str, Callable[[], DetectionSource]]
     path = Path(source).expanduser()
     if not path.exists():
         raise DataError(f"{path}: there is no such file or folder; check the path (it is read from {Path.cwd()})")
-    found: dict[str, Callable[[], Any]] = find_coco(path, masks=masks) or find_voc(path) or find_yolo(path, masks=masks)
+    found: dict[str, Callable[[], Any]] = (
+        find_coco(path, masks=masks) or find_voc(path, masks=masks) or find_yolo(path, masks=masks)
+    )
     if found:
         return found
     if path.is_dir() and not any(path.iterdir()):

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from baimu.datasets.flat import ranges
+from baimu.masks import decode_runs, runs_to_mask
 
 Outline = list[np.ndarray]
 """Of one object: float32 polygons, x and y in turn; or one uint32 array of run lengths; or nothing."""
@@ -32,6 +33,11 @@ class Outlines:
         are_runs = np.array([bool(o) and o[0].dtype == np.uint32 for o in outlines], bool)
         words = np.concatenate([p.view(np.uint32) for p in parts]) if parts else np.empty(0, np.uint32)
         return cls(words, _spans([len(p) for p in parts]), _spans([len(o) for o in outlines]), are_runs)
+
+    @property
+    def drawn(self) -> np.ndarray:
+        """(T,) bool, whether an object has an outline at all."""
+        return self.object_spans[:, 1] > self.object_spans[:, 0]
 
     def take(self, indices: np.ndarray) -> Outlines:
         """The outlines of these objects, sharing the parts."""
@@ -81,34 +87,6 @@ def read_outline(segmentation: Any, size: tuple[int, int]) -> Outline:
     return polygons
 
 
-def decode_runs(text: str) -> np.ndarray:
-    """COCO's compressed run lengths as int64.
-
-    Each number is written in groups of five bits, lowest first, at character 48 + bits, with 32 added while more
-    groups follow; the last group carries the sign. From the fourth on, a number is the difference to its last but one.
-    """
-    codes = np.frombuffer(text.encode("ascii"), np.uint8).astype(np.int64) - 48
-    if not len(codes) or codes.min() < 0 or codes.max() > 63 or codes[-1] & 32:
-        raise ValueError("run lengths are not COCO's compressed text")
-    last = np.flatnonzero(codes & 32 == 0)
-    first = np.concatenate([[0], last[:-1] + 1])
-    groups = last - first + 1
-    if groups.max() > 8:
-        raise ValueError("run lengths are not COCO's compressed text")
-    position = np.arange(len(codes)) - np.repeat(first, groups)
-    numbers = np.add.reduceat((codes & 31) << (5 * position), first)
-    numbers -= np.where(codes[last] & 16, 1 << (5 * groups), 0)
-    numbers[1::2] = np.cumsum(numbers[1::2])
-    numbers[2::2] = np.cumsum(numbers[2::2])
-    return numbers
-
-
-def runs_to_mask(runs: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Bool (H, W) from run lengths that alternate outside, inside, down the columns."""
-    values = np.arange(len(runs)) % 2 == 1
-    return np.repeat(values, runs).reshape(size[1], size[0]).T
-
-
 def polygon_to_mask(polygon: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Bool (H, W) of one polygon (2n,), even-odd, by COCO's rule.
 
@@ -137,11 +115,11 @@ def polygon_to_mask(polygon: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     row = np.ceil(((np.minimum(before[:, 1], after[:, 1]) + 0.5) / 5 - 0.5).clip(0, height)).astype(np.int64)
     keep = (before[:, 0] != after[:, 0]) & (column == np.floor(column)) & (column >= 0) & (column <= width - 1)
     mask = np.zeros((width, height), bool)
-    if keep.any():
+    if keep.any():  # the crossings in their order, down the columns, are where inside and outside take turns
         left, right = int(column[keep].min()), int(column[keep].max()) + 1
-        places = (column[keep].astype(np.int64) - left) * height + row[keep]
-        crossings = np.bincount(places, minlength=(right - left) * height + 1)[:-1]
-        mask[left:right] = (np.cumsum(crossings) % 2 == 1).reshape(right - left, height)
+        places = np.sort((column[keep].astype(np.int64) - left) * height + row[keep])
+        runs = np.diff(places, prepend=0, append=(right - left) * height)
+        mask[left:right] = runs_to_mask(runs, (height, right - left)).T
     return mask.T
 
 

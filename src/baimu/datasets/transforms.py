@@ -1,7 +1,8 @@
 """Resizing and augmentation of a picture with its boxes and masks. Random ones take an explicit numpy generator.
 
 Boxes follow in continuous coordinates, masks by nearest pixel. After a crop, objects of which too little is left are
-dropped; a sample without objects is a sample like any other.
+dropped, and the box of one that was cut is what is left of it: the smallest around its mask where it has one, else the
+part of the old box. A sample without objects is a sample like any other.
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image
 
 from baimu.datasets.color import color_jitter
+from baimu.ops.masks import masks_to_boxes
 from baimu.preprocess import Preprocess
 from baimu.recipes import Recipe
 
@@ -51,16 +54,20 @@ def resize_image(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return np.asarray(Image.fromarray(image).resize((size[1], size[0]), Image.Resampling.BILINEAR))
 
 
+def resize_masks(masks: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """(n, H, W) to ``size`` (height, width), by the pixel in which the new one's centre lies."""
+    rows, columns = (
+        ((np.arange(new) + 0.5) * old / new).astype(np.int64) for new, old in zip(size, masks.shape[1:], strict=True)
+    )
+    return masks[:, rows][:, :, columns]
+
+
 def resize(sample: Sample, size: tuple[int, int]) -> Sample:
     """To ``size`` (height, width)."""
     height, width = sample.size
     if (height, width) == size:
         return sample
-    masks = sample.masks
-    if masks is not None:
-        rows = ((np.arange(size[0]) + 0.5) * height / size[0]).astype(np.int64)
-        columns = ((np.arange(size[1]) + 0.5) * width / size[1]).astype(np.int64)
-        masks = masks[:, rows][:, :, columns]
+    masks = None if sample.masks is None else resize_masks(sample.masks, size)
     scale = np.array([size[1] / width, size[0] / height] * 2, np.float32)
     return replace(sample, image=resize_image(sample.image, size), boxes=sample.boxes * scale, masks=masks)
 
@@ -82,11 +89,16 @@ def flip_vertical(sample: Sample) -> Sample:
 
 
 def crop(sample: Sample, top: int, left: int, height: int, width: int) -> Sample:
-    """The window of that size inside the picture; objects less than :data:`MIN_VISIBLE` visible are dropped."""
+    """The window of that size inside the picture; objects less than :data:`MIN_VISIBLE` visible, or by less than a
+    pixel, are dropped."""
     moved = sample.boxes - np.array([left, top, left, top], np.float32)
     boxes = moved.clip(0, np.array([width, height, width, height], np.float32))
     masks = None if sample.masks is None else sample.masks[:, top : top + height, left : left + width]
-    keep = (_areas(boxes) >= MIN_VISIBLE * _areas(moved)) & _solid(boxes)
+    visible = _areas(boxes) >= MIN_VISIBLE * _areas(moved)
+    if masks is not None:  # a leaning pole that lost its foot is narrower than its old box
+        cut = (boxes != moved).any(1)
+        boxes[cut] = masks_to_boxes(torch.from_numpy(masks[cut])).numpy()
+    keep = visible & _solid(boxes)
     image = sample.image[top : top + height, left : left + width]
     return replace(sample, image=image, boxes=boxes, masks=masks).take(keep)
 
@@ -201,7 +213,6 @@ def from_torchvision(transform: Callable[..., Any]) -> Callable[[Sample, np.rand
     The picture goes in as a uint8 ``tv_tensors.Image``, boxes, labels and masks beside it. torch's generator is seeded
     from ``rng`` for the call and put back afterwards. Objects whose box has collapsed are dropped.
     """
-    import torch
     from torchvision import tv_tensors
 
     def apply(sample: Sample, rng: np.random.Generator) -> Sample:
@@ -222,6 +233,8 @@ def from_torchvision(transform: Callable[..., Any]) -> Callable[[Sample, np.rand
         if len(kept) != len(out["boxes"]):
             raise ValueError(f"the transform left {len(out['boxes'])} boxes but {len(kept)} labels; it must drop both")
         masks = out["masks"].numpy() if "masks" in out else None
+        if masks is not None and len(masks) != len(kept):
+            raise ValueError(f"the transform left {len(masks)} masks but {len(kept)} boxes; it must drop both")
         boxes = out["boxes"].numpy().astype(np.float32)
         return _tidy(Sample(image.permute(1, 2, 0).numpy(), boxes, sample.labels[kept], masks))
 
@@ -229,7 +242,6 @@ def from_torchvision(transform: Callable[..., Any]) -> Callable[[Sample, np.rand
 
 
 def _torchvision_boxes(sample: Sample) -> Any:
-    import torch
     from torchvision import tv_tensors
 
     boxes = torch.from_numpy(sample.boxes.copy())

@@ -25,6 +25,11 @@ class Candidates(NamedTuple):
     labels: Int[Tensor, "b n"]
 
 
+def full_sizes(images: Float[Tensor, "b c h w"]) -> Int[Tensor, "b 2"]:
+    """(height, width) of each image, all of it valid."""
+    return images.new_tensor([images.shape[2:]] * images.shape[0], dtype=torch.int64)
+
+
 class Detector(nn.Module):
     """``losses`` and ``detect`` of a detector whose subclass has ``forward``, ``loss`` and ``decode``.
 
@@ -32,6 +37,7 @@ class Detector(nn.Module):
     """
 
     spec: tuple[str, dict[str, Any]] | None = None  # set by create_model
+    needs_masks: bool = False  # it learns from the objects' masks, and gives some
 
     def __init__(
         self, *, num_classes: int, iou_threshold: float, max_detections: int, nms: Nms = multiclass_nms
@@ -61,8 +67,7 @@ class Detector(nn.Module):
     @torch.no_grad()
     def detect(self, images: Float[Tensor, "b 3 h w"], sizes: Int[Tensor, "b 2"] | None = None) -> Detected:
         """Detections of normalised images, padded to ``max_detections`` an image, best first."""
-        if sizes is None:
-            sizes = images.new_tensor([images.shape[2:]] * images.shape[0], dtype=torch.int64)
+        sizes = full_sizes(images) if sizes is None else sizes
         candidates = self.decode(self(images), sizes)
         return self.nms(*candidates, self.iou_threshold, self.max_detections)
 

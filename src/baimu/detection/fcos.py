@@ -41,6 +41,7 @@ from baimu.assign.points import point_assign
 from baimu.backbones.resnet import ResNet, resnet18, resnet50, resnet101
 from baimu.detection.dense import best_pairs, flatten_map, join_levels, take
 from baimu.detection.detector import Candidates, Detector
+from baimu.errors import unknown
 from baimu.layers.contracts import Backbone, Neck, check_pyramid
 from baimu.layers.conv import conv_tower, init_normal
 from baimu.layers.norm import Norm, batch_norm, frozen_batch_norm, group_norm
@@ -78,7 +79,10 @@ class FCOSOutput(NamedTuple):
 
 
 class FCOSHead(nn.Module):
-    """Two towers shared by all levels, with group norm, and a learned scale a level (§3.1, §3.2)."""
+    """Two towers shared by all levels, with group norm, and a learned scale a level (§3.1, §3.2).
+
+    Points lie at ``(index + point_offset) * stride``.
+    """
 
     def __init__(
         self,
@@ -90,9 +94,10 @@ class FCOSHead(nn.Module):
         norm: Norm = group_norm,
         tower_bias: bool = False,
         improved: bool = False,
+        point_offset: float = 0.5,
     ) -> None:
         super().__init__()
-        self.num_classes, self.strides, self.improved = num_classes, strides, improved
+        self.num_classes, self.strides, self.improved, self.point_offset = num_classes, strides, improved, point_offset
         self.class_tower = conv_tower(channels, depth, norm=norm, bias=tower_bias)
         self.box_tower = conv_tower(channels, depth, norm=norm, bias=tower_bias)
         self.classify = nn.Conv2d(channels, num_classes, 3, padding=1)
@@ -103,16 +108,37 @@ class FCOSHead(nn.Module):
         init_normal(self.regress, bias=1.0 if improved else 0.0)  # at 0, ReLU would start half of the sides dead
         init_normal(self.center)
 
-    def forward(self, maps: list[Tensor]) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
-        """Maps (B, C, H, W) → logits (B, P, K), distances (B, P, 4) in pixels, centre-ness logits (B, P)."""
-        logits, distances, centers = [], [], []
+    def forward(self, maps: list[Tensor]) -> FCOSOutput:
+        """Maps (B, C, H, W) → raw predictions."""
+        logits, distances, centers, points = [], [], [], []
         for x, stride, scale in zip(maps, self.strides, self.scales, strict=True):
             classes, box = self.class_tower(x), self.box_tower(x)
             logits.append(flatten_map(self.classify(classes), self.num_classes))
             raw = flatten_map(self.regress(box), 4).float() * scale
             distances.append(raw.relu() * stride if self.improved else raw.exp())
             centers.append(flatten_map(self.center(box if self.improved else classes), 1)[..., 0])
-        return logits, distances, centers
+            points.append(grid_points(x.shape[2], x.shape[3], stride, self.point_offset, x.device))
+        return FCOSOutput(logits, distances, centers, points)
+
+
+def best_by_class(
+    logits: Float[Tensor, "b p k"], center: Float[Tensor, "b p"], threshold: float, limit: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Scores, points and classes (B, N) of a level's ``limit`` best pairs by class score alone; what passes
+    ``threshold`` is then multiplied with its centre-ness, the rest scores 0."""
+    best, point, label = best_pairs(logits, limit)
+    score = best.float().sigmoid()
+    quality = center.gather(1, point).float().sigmoid()
+    return (score * quality).masked_fill(score <= threshold, 0), point, label
+
+
+def best_by_product(
+    logits: Float[Tensor, "b p k"], center: Float[Tensor, "b p"], threshold: float, limit: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """torchvision's rule: both choice and ``threshold`` are by the root of class score times centre-ness."""
+    scores = (logits.float().sigmoid() * center.float().sigmoid()[..., None]).sqrt()
+    best, point, label = best_pairs(scores, limit)
+    return best.masked_fill(best <= threshold, 0), point, label
 
 
 class FCOS(Detector):
@@ -133,6 +159,7 @@ class FCOS(Detector):
         center_radius: float | None = None,
         cls_loss: Callable[[Tensor, Tensor], Tensor] = sigmoid_focal_loss,
         box_loss: Callable[[Tensor, Tensor], Tensor] = iou_loss,
+        choose: Callable[[Tensor, Tensor, float, int], tuple[Tensor, Tensor, Tensor]] = best_by_class,
         score_threshold: float = 0.05,
         candidates: int = 1000,
         iou_threshold: float = 0.5,
@@ -145,17 +172,11 @@ class FCOS(Detector):
         self.head = head or FCOSHead(neck.channels[0], num_classes, neck.strides)
         self.ranges, self.center_radius = ranges, center_radius
         self.cls_loss, self.box_loss = cls_loss, box_loss
-        self.score_threshold, self.candidates = score_threshold, candidates
+        self.choose, self.score_threshold, self.candidates = choose, score_threshold, candidates
 
     def forward(self, images: Tensor) -> FCOSOutput:
         """Normalised images (B, 3, H, W) → raw predictions."""
-        maps = self.neck(self.backbone(images))
-        points = [
-            grid_points(x.shape[2], x.shape[3], stride, 0.5, x.device)
-            for x, stride in zip(maps, self.neck.strides, strict=True)
-        ]
-        logits, distances, centers = self.head(maps)
-        return FCOSOutput(logits, distances, centers, points)
+        return self.head(self.neck(self.backbone(images)))
 
     def assign(self, points: list[Tensor], targets: Targets) -> Tensor:
         """Object index of each point, −1 background (§3.1)."""
@@ -183,13 +204,11 @@ class FCOS(Detector):
         return {"cls": cls, "box": box, "center": center}
 
     def decode(self, outputs: FCOSOutput, sizes: Tensor) -> Candidates:
-        """The best ``candidates`` (point, class) pairs of each level by class score, then scored with centre-ness."""
+        """The best ``candidates`` (point, class) pairs of each level, as ``choose`` scores them."""
         boxes, scores, labels = [], [], []
         for logits, distances, center, points in zip(*outputs, strict=True):
-            best, point, label = best_pairs(logits, self.candidates)
-            score = best.float().sigmoid()
-            quality = center.gather(1, point).float().sigmoid()
-            scores.append((score * quality).masked_fill(score <= self.score_threshold, 0))
+            score, point, label = self.choose(logits, center, self.score_threshold, self.candidates)
+            scores.append(score)
             boxes.append(decode_distances(points[point], take(distances, point)))
             labels.append(label)
         return join_levels(boxes, scores, labels, sizes)
@@ -203,22 +222,37 @@ def fcos(
     *,
     width: int = 256,
     depth: int = 4,
+    stride_in_3x3: bool = False,
+    like: str = "mmdetection",
     **options,
 ) -> FCOS:
     """FCOS on a ResNet, Caffe style as the paper's weights. ``scratch`` is for training without ImageNet weights:
-    batch norm learns, in the neck too, and nothing is frozen. ``width`` and ``depth`` are those of neck and towers."""
+    batch norm learns, in the neck too, and nothing is frozen. ``width`` and ``depth`` are those of neck and towers.
+    Weights of torchvision need ``like="torchvision"``: its points, scores and backbone, RGB."""
+    if like not in ("mmdetection", "torchvision"):
+        raise unknown("definitions to be like", like, ("mmdetection", "torchvision"))
+    theirs = like == "torchvision"
     norm = batch_norm if scratch else None
     backbone = build(
-        out=(3, 4, 5), norm=norm or frozen_batch_norm, frozen_stages=0 if scratch else 2, stride_in_3x3=False
+        out=(3, 4, 5),
+        norm=norm or frozen_batch_norm,
+        frozen_stages=0 if scratch else 2,
+        stride_in_3x3=stride_in_3x3 or theirs,
     )
     neck = FPN(backbone, width, extra=2, extra_from="output", relu_before_extra=True, norm=norm)
-    head = FCOSHead(width, num_classes, neck.strides, depth=depth, tower_bias=improved, improved=improved)
+    offset = 0.0 if theirs else 0.5
+    head = FCOSHead(
+        width, num_classes, neck.strides, depth=depth, tower_bias=improved, improved=improved, point_offset=offset
+    )
     if improved:
         options = {"center_radius": 1.5, "box_loss": giou_loss, "iou_threshold": 0.6, **options}
+    if theirs:
+        options = {"score_threshold": 0.2, "choose": best_by_product, **options}
     detector = FCOS(backbone, neck, num_classes=num_classes, head=head, **options)
-    detector.preprocess = detector.preprocess.replace(
-        mean=(102.9801, 115.9465, 122.7717), std=(1.0, 1.0, 1.0), channel_order="bgr"
-    )
+    if not theirs:
+        detector.preprocess = detector.preprocess.replace(
+            mean=(102.9801, 115.9465, 122.7717), std=(1.0, 1.0, 1.0), channel_order="bgr"
+        )
     return detector
 
 

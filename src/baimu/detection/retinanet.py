@@ -35,6 +35,7 @@ from baimu.assign.max_iou import IGNORE, max_iou_assign
 from baimu.backbones.resnet import ResNet, resnet18, resnet50, resnet101
 from baimu.detection.dense import best_pairs, flatten_map, join_levels, take
 from baimu.detection.detector import Candidates, Detector
+from baimu.errors import unknown
 from baimu.layers.anchors import AnchorGrid
 from baimu.layers.contracts import Backbone, Neck, check_pyramid
 from baimu.layers.conv import conv_tower, init_normal
@@ -49,6 +50,10 @@ from baimu.ops.priors import base_anchors
 from baimu.recipes import coco_1x
 from baimu.targets import Targets
 from baimu.zoo import model
+
+OCTAVES = (1.0, 2 ** (1 / 3), 2 ** (2 / 3))
+RATIOS = (0.5, 1.0, 2.0)
+"""Sizes of a level's anchors, in thirds of an octave, and height over width (§4)."""
 
 
 class RetinaNetOutput(NamedTuple):
@@ -102,8 +107,7 @@ class RetinaNet(Detector):
     ) -> None:
         super().__init__(num_classes=num_classes, iou_threshold=iou_threshold, max_detections=max_detections, nms=nms)
         check_pyramid(neck, "RetinaNet")
-        octaves = (1.0, 2 ** (1 / 3), 2 ** (2 / 3))
-        base = [base_anchors(4 * stride, octaves, (0.5, 1.0, 2.0)) for stride in neck.strides]
+        base = [base_anchors(4 * stride, OCTAVES, RATIOS) for stride in neck.strides]
         self.backbone, self.neck = backbone, neck
         self.anchors = anchors or AnchorGrid(base, neck.strides)
         self.head = head or RetinaHead(neck.channels[0], self.anchors.anchors_per_cell, num_classes)
@@ -153,15 +157,40 @@ class RetinaNet(Detector):
         return join_levels(boxes, scores, labels, sizes)
 
 
+def rounded_anchors(strides: tuple[int, ...]) -> list[Tensor]:
+    """torchvision's base anchors (9, 4) of each level: sizes are cut, and corners rounded, to whole pixels."""
+    sizes = [[float(int(4 * stride * octave)) for octave in OCTAVES] for stride in strides]
+    return [base_anchors(1.0, scales, RATIOS).round() for scales in sizes]
+
+
 def retinanet(
-    build: Callable[..., ResNet], num_classes: int, scratch: bool, *, p7_relu: bool = True, **options
+    build: Callable[..., ResNet],
+    num_classes: int,
+    scratch: bool,
+    *,
+    p7_relu: bool = True,
+    stride_in_3x3: bool = True,
+    like: str = "mmdetection",
+    **options,
 ) -> RetinaNet:
     """RetinaNet on a ResNet. ``scratch`` is for training without ImageNet weights: batch norm learns, in the neck too
     (1811.08883), and nothing is frozen. The head has group norm: its towers serve all levels, whose statistics differ,
-    so that the running ones of a batch norm would fit none of them."""
+    so that the running ones of a batch norm would fit none of them. Weights of other libraries need
+    ``like="torchvision"`` (P6 on P5, rounded anchors, 300 detections) or ``stride_in_3x3=False`` (Caffe style)."""
+    if like not in ("mmdetection", "torchvision"):
+        raise unknown("definitions to be like", like, ("mmdetection", "torchvision"))
     norm = batch_norm if scratch else None
-    backbone = build(out=(3, 4, 5), norm=norm or frozen_batch_norm, frozen_stages=0 if scratch else 2)
-    neck = FPN(backbone, 256, extra=2, extra_from="input", relu_before_extra=p7_relu, norm=norm)
+    backbone = build(
+        out=(3, 4, 5),
+        norm=norm or frozen_batch_norm,
+        frozen_stages=0 if scratch else 2,
+        stride_in_3x3=stride_in_3x3,
+    )
+    extra_from = "output" if like == "torchvision" else "input"
+    neck = FPN(backbone, 256, extra=2, extra_from=extra_from, relu_before_extra=p7_relu, norm=norm)
+    if like == "torchvision":
+        anchors = AnchorGrid(rounded_anchors(neck.strides), neck.strides)
+        options = {"anchors": anchors, "max_detections": 300} | options
     head = RetinaHead(256, 9, num_classes, norm=group_norm if scratch else None)
     return RetinaNet(backbone, neck, num_classes=num_classes, head=head, **options)
 

@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw
 
 from baimu.draw.colours import class_colour, text_on
 from baimu.draw.fonts import face_for, font, legible
+from baimu.masks import Masks
 from baimu.results import Detections
 
 Rectangle = tuple[int, int, int, int]  # left, top, right, bottom; right and bottom lie outside
@@ -58,7 +59,7 @@ def draw_objects(
     labels: np.ndarray,
     names: Sequence[str],
     scores: np.ndarray | None = None,
-    masks: np.ndarray | None = None,
+    masks: Masks | np.ndarray | None = None,
     **style: Any,
 ) -> Image.Image:
     """The picture with ``boxes`` (n, 4) xyxy in its pixels, their names, scores and ``masks`` (n, H, W) if given.
@@ -75,7 +76,7 @@ def draw_objects(
     order = np.argsort(-areas if scores is None else np.asarray(scores), kind="stable")
     colours = [class_colour(int(label)) for label in labels]
     if masks is not None and len(masks):
-        picture = _tint(picture, masks, colours, order, how.opacity)
+        picture = _tint(picture, masks if isinstance(masks, Masks) else Masks.of(masks), colours, order, how)
     if how.scale > 1:
         picture = picture.resize((picture.width * how.scale, picture.height * how.scale), Image.Resampling.NEAREST)
     line = how.line(picture.width, picture.height)
@@ -106,23 +107,33 @@ def as_picture(image: np.ndarray | Image.Image) -> Image.Image:
     return image.copy() if image.mode == "RGB" else image.convert("RGB")
 
 
-def _tint(picture: Image.Image, masks: np.ndarray, colours: list, order: np.ndarray, opacity: float) -> Image.Image:
-    """Lay each mask over the picture as a veil of its colour, denser along its edge."""
-    if masks.shape[1:] != (picture.height, picture.width):
-        raise ValueError(f"masks are {masks.shape[1:]}, the picture is {(picture.height, picture.width)}")
+def _tint(picture: Image.Image, masks: Masks, colours: list, order: np.ndarray, how: Style) -> Image.Image:
+    """Lay each mask over the picture as a veil of its colour, and then its edge, which no other veil dims."""
+    if masks.size != (picture.height, picture.width):
+        raise ValueError(f"masks are {masks.size}, the picture is {(picture.height, picture.width)}")
     pixels = np.array(picture)
+    shade = np.arange(256, dtype=np.float32)[:, None]
     for i in order:
-        rows, columns = np.flatnonzero(masks[i].any(1)), np.flatnonzero(masks[i].any(0))
-        if len(rows) == 0:
-            continue
-        part = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
-        mask = np.pad(masks[i][part].astype(bool), 1)
-        inner = mask[:-2, 1:-1] & mask[2:, 1:-1] & mask[1:-1, :-2] & mask[1:-1, 2:]
-        mask = mask[1:-1, 1:-1]
-        veil = np.where(mask & ~inner, min(1.0, opacity * 2), mask * opacity).astype(np.float32)[:, :, None]
-        window = pixels[part]
-        window[:] = np.rint(window + (np.array(colours[i], np.float32) - window) * veil)
+        rows, columns, mask = masks.window(i)
+        veiled = np.rint(shade + (np.array(colours[i], np.float32) - shade) * how.opacity).astype(np.uint8)
+        window = pixels[rows, columns]
+        for channel in range(3):
+            window[..., channel][mask] = veiled[:, channel][window[..., channel][mask]]
+    line = how.line(picture.width * how.scale, picture.height * how.scale)
+    edge = max(1, round(0.75 * line / how.scale))
+    for i in order:
+        rows, columns, mask = masks.window(i)
+        pixels[rows, columns][mask & ~_inner(mask, edge)] = colours[i]
     return Image.fromarray(pixels)
+
+
+def _inner(mask: np.ndarray, distance: int) -> np.ndarray:
+    """The pixels of which the whole square ``distance`` pixels around lies in the mask."""
+    length = 2 * distance + 1
+    for _ in range(2):
+        total = np.cumsum(np.pad(mask, ((distance + 1, distance), (0, 0))), axis=0, dtype=np.int32)
+        mask = (total[length:] - total[:-length] == length).T
+    return mask
 
 
 def _frame(box: np.ndarray, picture: Image.Image, line: int) -> Rectangle | None:

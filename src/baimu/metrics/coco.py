@@ -1,4 +1,4 @@
-"""COCO box AP and AR, equal to pycocotools to the last digit, through hotcoco's Rust matching.
+"""COCO's AP and AR of boxes and of masks, equal to pycocotools to the last digit, through hotcoco's Rust matching.
 
 N images, M annotated objects, D detections, K classes. The protocol is that of "Microsoft COCO: Common Objects in
 Context" (1405.0312) as pycocotools implements it: IoU thresholds .50:.05:.95, recall at 0:.01:1, areas split at 32²
@@ -9,111 +9,39 @@ pycocotools says −1.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from hotcoco import COCO, COCOeval
 
 from baimu.datasets.source import DetectionSource
+from baimu.masks import Masks
+from baimu.metrics.scores import FIGURES, MASK_FIGURES, BoxScores, MaskScores
 from baimu.metrics.tables import Found, Truth, found_table, overlapping_pairs, truth_table
 from baimu.results import Detections
 
-FIGURES = (
-    "box_ap",
-    "box_ap50",
-    "box_ap75",
-    "box_ap_small",
-    "box_ap_medium",
-    "box_ap_large",
-    "box_ar_1",
-    "box_ar_10",
-    "box_ar_100",
-    "box_ar_small",
-    "box_ar_medium",
-    "box_ar_large",
-)
-"""The twelve COCO figures, in pycocotools' order."""
-
-RECALLS = np.linspace(0.0, 1.0, 101)
-"""The recalls at which :attr:`BoxScores.precision` is given."""
-
-
-@dataclass(frozen=True, eq=False)
-class BoxScores:
-    """COCO's twelve figures, each in 0…1 or nan where undefined, and what lies behind them, by class."""
-
-    box_ap: float
-    box_ap50: float
-    box_ap75: float
-    box_ap_small: float
-    box_ap_medium: float
-    box_ap_large: float
-    box_ar_1: float
-    box_ar_10: float
-    box_ar_100: float
-    box_ar_small: float
-    box_ar_medium: float
-    box_ar_large: float
-    classes: tuple[str, ...]
-    images: int
-    class_ap: np.ndarray  # (K,) over all thresholds
-    class_ap50: np.ndarray  # (K,)
-    class_ar: np.ndarray  # (K,) at 100 detections
-    class_objects: np.ndarray  # (K,) int64, crowd not counted
-    class_detections: np.ndarray  # (K,) int64, as given, before COCO's limit of 100
-    precision: np.ndarray  # (K, 101) at IoU .5, at RECALLS
-    precision_scores: np.ndarray  # (K, 101) the score at which each of these recalls is reached; 0: never
-    confusion: np.ndarray  # (K + 1, K + 1) int64, row truth, column found, the last of each is background
-    confusion_score: float  # detections below it are not in the confusion matrix
-
-    def figures(self) -> dict[str, float]:
-        """The twelve figures by name, in COCO's order; undefined ones are nan."""
-        return {name: getattr(self, name) for name in FIGURES}
-
-    def table(self) -> list[dict[str, Any]]:
-        """Rows for printing: all classes together, then each of them, with object and detection counts."""
-        total = ("all", int(self.class_objects.sum()), int(self.class_detections.sum()))
-        rows = [(*total, self.box_ap, self.box_ap50, self.box_ar_100)]
-        columns = (self.class_objects, self.class_detections, self.class_ap, self.class_ap50, self.class_ar)
-        rows += zip(self.classes, *(c.tolist() for c in columns), strict=True)
-        return [dict(zip(("class", "objects", "detections", "ap", "ap50", "ar"), row, strict=True)) for row in rows]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Figures, classes and confusion matrix ready for JSON (undefined: None); the curves stay in the arrays."""
-        rows = [{k: _json(v) for k, v in row.items()} for row in self.table()[1:]]
-        return {
-            **{name: _json(value) for name, value in self.figures().items()},
-            "images": self.images,
-            "classes": rows,
-            "confusion": self.confusion.tolist(),
-            "confusion_score": self.confusion_score,
-        }
-
-    def __str__(self) -> str:
-        width = max(5, *(len(str(row["class"])) for row in self.table()))
-        lines = [f"{'class':<{width}}  objects  detections     AP   AP50     AR"]
-        for row in self.table():
-            figures = "  ".join("    –" if math.isnan(row[k]) else f"{row[k]:.3f}" for k in ("ap", "ap50", "ar"))
-            lines.append(f"{row['class']:<{width}}  {row['objects']:>7}  {row['detections']:>10}  {figures}")
-        return "\n".join(lines)
-
 
 def coco_evaluate(
-    source: DetectionSource, detections: Sequence[Detections], *, confusion_score: float = 0.3
+    source: DetectionSource,
+    detections: Sequence[Detections],
+    *,
+    confusion_score: float = 0.3,
+    truth: Truth | None = None,
 ) -> BoxScores:
     """Score ``detections``, one for each image of ``source`` in its order, by the COCO protocol.
 
     Give detections down to the lowest scores (a threshold cuts the curve off). ``confusion_score`` is the lowest
     score in the confusion matrix. Boxes are compared as float64 differences of the float32 corners, so that a file
-    written by :meth:`Detections.to_coco` scores the same to the last digit. Raises :class:`~baimu.errors.DataError`
-    when the count of results or the class names differ from the data set's.
+    written by :meth:`Detections.to_coco` scores the same to the last digit. Masks are scored where both the detections
+    and the data have them. Give ``truth`` (:func:`~baimu.metrics.tables.truth_table`) to score one data set more than
+    once: drawing its masks takes a while. Raises :class:`~baimu.errors.DataError` when the count of results or the
+    class names differ from the data set's.
     """
-    return score_boxes(
-        truth_table(source),
-        found_table(detections, source),
+    found = found_table(detections, source)
+    return score_tables(
+        truth_table(source, masks=found.masks is not None) if truth is None else truth,
+        found,
         tuple(source.classes),
         image_rank=_rank([source.image_id(i) for i in range(len(source))]),
         class_rank=_rank(source.category_ids),
@@ -121,7 +49,7 @@ def coco_evaluate(
     )
 
 
-def score_boxes(
+def score_tables(
     truth: Truth,
     found: Found,
     classes: tuple[str, ...],
@@ -137,27 +65,39 @@ def score_boxes(
     category ids, which can move the last digit.
     """
     class_rank = np.arange(len(classes)) if class_rank is None else class_rank
-    evaluation = _evaluate(truth, found, image_rank, class_rank)
+    masks = None
+    if truth.masks is not None and found.masks is not None:
+        masks = MaskScores(**_figures(truth, found, image_rank, class_rank, MASK_FIGURES))
+    return BoxScores(
+        **_figures(truth, found, image_rank, class_rank, FIGURES),
+        classes=classes,
+        images=len(image_rank),
+        class_objects=np.bincount(truth.labels[~truth.crowd], minlength=len(classes)),
+        class_detections=np.bincount(found.labels, minlength=len(classes)),
+        confusion=confusion_matrix(truth, found, len(classes), min_score=confusion_score),
+        confusion_score=confusion_score,
+        masks=masks,
+    )
+
+
+def _figures(
+    truth: Truth, found: Found, image_rank: np.ndarray, class_rank: np.ndarray, names: Sequence[str]
+) -> dict[str, Any]:
+    """The twelve figures by these names, and the curves of each class: fields that boxes and masks share."""
+    evaluation = _evaluate(truth, found, image_rank, class_rank, masks=names is MASK_FIGURES)
     arrays = evaluation.eval
     assert arrays is not None  # accumulate() has run
     # precision: thresholds, recalls, classes, areas (all first), limits (100 last)
     precision = _defined(arrays["precision"][:, :, class_rank, 0, -1])
     recall = _defined(arrays["recall"][:, class_rank, 0, -1])
-    figures = dict(zip(FIGURES, _defined(np.asarray(evaluation.stats)).tolist(), strict=True))
-    return BoxScores(
-        **figures,
-        classes=classes,
-        images=len(image_rank),
-        class_ap=precision.mean((0, 1)),
-        class_ap50=precision[0].mean(0),
-        class_ar=recall.mean(0),
-        class_objects=np.bincount(truth.labels[~truth.crowd], minlength=len(classes)),
-        class_detections=np.bincount(found.labels, minlength=len(classes)),
-        precision=precision[0].T.copy(),
-        precision_scores=_defined(arrays["scores"][0][:, class_rank, 0, -1]).T.copy(),
-        confusion=confusion_matrix(truth, found, len(classes), min_score=confusion_score),
-        confusion_score=confusion_score,
-    )
+    return {
+        **dict(zip(names, _defined(np.asarray(evaluation.stats)).tolist(), strict=True)),
+        "class_ap": precision.mean((0, 1)),
+        "class_ap50": precision[0].mean(0),
+        "class_ar": recall.mean(0),
+        "precision": precision[0].T.copy(),
+        "precision_scores": _defined(arrays["scores"][0][:, class_rank, 0, -1]).T.copy(),
+    }
 
 
 def confusion_matrix(
@@ -168,7 +108,8 @@ def confusion_matrix(
     Best score first, each detection takes the free object, of any class, that it overlaps most, with an IoU of at
     least ``iou_threshold``. Crowd objects are not counted, nor are unmatched detections on a crowd of their class.
     """
-    found = Found(*(column[found.scores >= min_score] for column in found))
+    clear = found.scores >= min_score
+    found = Found(found.images[clear], found.boxes[clear], found.scores[clear], found.labels[clear])
     pairs = overlapping_pairs(found, truth, iou_threshold)
     crowd = truth.crowd[pairs.truth]
     on_crowd = np.zeros(len(found.scores), bool)
@@ -195,7 +136,7 @@ def confusion_matrix(
     return counts
 
 
-def _evaluate(truth: Truth, found: Found, image_rank: np.ndarray, class_rank: np.ndarray) -> COCOeval:
+def _evaluate(truth: Truth, found: Found, image_rank: np.ndarray, class_rank: np.ndarray, *, masks: bool) -> COCOeval:
     """hotcoco's evaluation with ranks for ids. Own annotation ids from 1: pycocotools takes an id of 0 for a miss."""
     images: list[dict[str, Any]] = [{"id": i, "height": 0, "width": 0, "file_name": ""} for i in range(len(image_rank))]
     categories: list[dict[str, Any]] = [{"id": k, "name": str(k)} for k in range(len(class_rank))]
@@ -207,14 +148,23 @@ def _evaluate(truth: Truth, found: Found, image_rank: np.ndarray, class_rank: np
         truth.boxes,
         area=truth.areas,
         iscrowd=truth.crowd,
+        segmentation=_segmentations(truth.masks) if masks else None,
     )
     columns = (image_rank[found.images], found.boxes, found.scores, class_rank[found.labels])
-    results = annotations.load_res(np.column_stack(columns))
-    evaluation = COCOeval(annotations, results, "bbox")
+    rows = np.column_stack(columns)
+    results = annotations.load_res(rows, segmentation=_segmentations(found.masks) if masks else None)
+    if masks and found.masks:  # a detection is small or large by its mask, not by its box
+        areas = np.concatenate([m.areas for m in found.masks])
+        results.update_anns(ids=np.arange(1, len(areas) + 1), area=areas)
+    evaluation = COCOeval(annotations, results, "segm" if masks else "bbox")
     evaluation.evaluate()
     evaluation.accumulate()
     evaluation.summary_lines()  # fills stats without printing
     return evaluation
+
+
+def _segmentations(masks: Sequence[Masks] | None) -> list[Any]:
+    return [segmentation for of_image in masks or () for segmentation in of_image.to_coco()]
 
 
 def _rank(ids: Sequence[int | str]) -> np.ndarray:
@@ -229,7 +179,3 @@ def _rank(ids: Sequence[int | str]) -> np.ndarray:
 def _defined(values: np.ndarray) -> np.ndarray:
     """pycocotools' −1 as nan."""
     return np.where(values < 0, np.nan, values)
-
-
-def _json(value: Any) -> Any:
-    return None if isinstance(value, float) and math.isnan(value) else value

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
-from baimu.datasets.source import DetectionSource
+from baimu.datasets.annotations import has_masks, without_masks
+from baimu.datasets.source import DetectionSource, Objects
 from baimu.errors import DataError
+from baimu.masks import Masks
 from baimu.results import Detections
 
 
@@ -16,7 +19,8 @@ class Truth(NamedTuple):
     """M annotated objects, grouped by image: ``images`` (M,) is sorted and holds positions 0…N−1.
 
     ``boxes`` (M, 4) float64, COCO's x, y, width, height in source pixels; ``labels`` (M,) in 0…K−1; ``crowd`` (M,)
-    bool, crowd or difficult; ``areas`` (M,) float64, the annotations' own.
+    bool, crowd or difficult; ``areas`` (M,) float64, the annotations' own; ``masks``, if asked for and there, those of
+    each of the N images.
     """
 
     images: np.ndarray
@@ -24,6 +28,7 @@ class Truth(NamedTuple):
     labels: np.ndarray
     crowd: np.ndarray
     areas: np.ndarray
+    masks: Sequence[Masks] | None = None
 
 
 class Found(NamedTuple):
@@ -33,6 +38,7 @@ class Found(NamedTuple):
     boxes: np.ndarray
     scores: np.ndarray
     labels: np.ndarray
+    masks: Sequence[Masks] | None = None
 
 
 class Pairs(NamedTuple):
@@ -43,15 +49,24 @@ class Pairs(NamedTuple):
     overlaps: np.ndarray  # (P,) float64
 
 
-def truth_table(source: DetectionSource) -> Truth:
-    """The objects of every image of ``source``."""
-    objects = [source.objects(i) for i in range(len(source))]
+def truth_table(source: DetectionSource, *, masks: bool = False) -> Truth:
+    """The objects of every image of ``source``; with ``masks``, also theirs, packed, if they have some."""
+    objects: list[Objects] = []
+    packed: list[Masks] = []
+    if not (masks and has_masks(source)):
+        masks, source = False, without_masks(source)
+    for i in range(len(source)):
+        found = source.objects(i)
+        if masks and found.masks is not None:
+            packed.append(Masks.of(found.masks))
+        objects.append(replace(found, masks=None))  # all bitmaps of a data set do not fit into memory
     return Truth(
         np.repeat(np.arange(len(objects)), [len(o) for o in objects]),
         _xywh([o.boxes for o in objects]),
         _column([o.labels for o in objects], np.int64),
         _column([o.crowd for o in objects], np.bool_),
         _column([o.areas for o in objects], np.float64),
+        packed if masks and len(packed) == len(objects) else None,
     )
 
 
@@ -71,11 +86,13 @@ def found_table(detections: Sequence[Detections], source: DetectionSource) -> Fo
                 f"{source.name(i)}: detections name the classes {_short(found.names)}, the data set {_short(classes)}; "
                 "evaluate a model that was trained with the data set's classes"
             )
+    packed = [d.masks for d in detections if d.masks is not None]
     return Found(
         np.repeat(np.arange(len(detections)), [len(d) for d in detections]),
         _xywh([d.boxes for d in detections]),
         _column([d.scores for d in detections], np.float64),
         _column([d.labels for d in detections], np.int64),
+        packed if packed and len(packed) == len(detections) else None,
     )
 
 

@@ -73,6 +73,18 @@ def clip_boxes(boxes: Float[Tensor, "b *n 4"], sizes: Int[Tensor, "b 2"]) -> Flo
     return torch.minimum(boxes.clamp(min=0), limits)
 
 
+def xyxy_to_cxcywh(boxes: Float[Tensor, "*n 4"]) -> Float[Tensor, "*n 4"]:
+    """Corners to (centre x, centre y, width, height), in the unit they are given in."""
+    low, high = boxes[..., :2], boxes[..., 2:]
+    return torch.cat([(low + high) / 2, high - low], -1)
+
+
+def cxcywh_to_xyxy(boxes: Float[Tensor, "*n 4"]) -> Float[Tensor, "*n 4"]:
+    """Inverse of :func:`xyxy_to_cxcywh`."""
+    centre, half = boxes[..., :2], boxes[..., 2:] / 2
+    return torch.cat([centre - half, centre + half], -1)
+
+
 def encode_deltas(
     anchors: Float[Tensor, "*n 4"], boxes: Float[Tensor, "*n 4"], stds: tuple[float, ...] = (1.0, 1.0, 1.0, 1.0)
 ) -> Float[Tensor, "*n 4"]:

@@ -19,12 +19,16 @@ _ONE_CALL = 1000
 
 
 class Detected(NamedTuple):
-    """Final detections of a batch, best first, padded to D: boxes 0, score 0 and label −1 beyond ``counts``."""
+    """Final detections of a batch, best first, padded to D: boxes 0, score 0 and label −1 beyond ``counts``.
+
+    ``masks``, of methods that make them, are probabilities on a grid that spans each detection's box.
+    """
 
     boxes: Float[Tensor, "b d 4"]
     scores: Float[Tensor, "b d"]
     labels: Int[Tensor, "b d"]
     counts: Int[Tensor, " b"]
+    masks: Float[Tensor, "b d s s"] | None = None
 
 
 def grouped_nms(
@@ -73,8 +77,28 @@ def multiclass_nms(
     max_detections: int,
 ) -> Detected:
     """Greedy NMS within each class of each image; the best ``max_detections`` an image remain, padded."""
-    survivors = keep_best(boxes, scores, labels, iou_threshold)
-    scores, best = survivors.topk(min(max_detections, survivors.shape[1]))
+    return take_best(boxes, keep_best(boxes, scores, labels, iou_threshold), labels, max_detections)
+
+
+def no_nms(
+    boxes: Float[Tensor, "b n 4"],
+    scores: Float[Tensor, "b n"],
+    labels: Int[Tensor, "b n"],
+    iou_threshold: float,
+    max_detections: int,
+) -> Detected:
+    """The best ``max_detections`` an image, padded, for models that predict no object twice; ``iou_threshold`` is not
+    read. Candidates of score <= 0, and boxes that are not finite, do not take part."""
+    del iou_threshold
+    real = (scores > 0) & boxes.sum(-1).isfinite()
+    return take_best(boxes, torch.where(real, scores, 0.0), labels, max_detections)
+
+
+def take_best(
+    boxes: Float[Tensor, "b n 4"], scores: Float[Tensor, "b n"], labels: Int[Tensor, "b n"], max_detections: int
+) -> Detected:
+    """The candidates of the best scores above 0, padded to ``max_detections``."""
+    scores, best = scores.topk(min(max_detections, scores.shape[1]))
     valid = scores > 0
     boxes = boxes.gather(1, best[..., None].expand(-1, -1, 4)).masked_fill(~valid[..., None], 0)
     labels = labels.gather(1, best).masked_fill(~valid, -1)

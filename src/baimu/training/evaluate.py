@@ -16,7 +16,9 @@ from baimu.datasets.source import DetectionSource
 from baimu.detection.detector import Detector
 from baimu.errors import CheckpointError
 from baimu.inference.predictor import Precision, Predictor
-from baimu.metrics.coco import BoxScores, coco_evaluate
+from baimu.metrics.coco import coco_evaluate
+from baimu.metrics.scores import BoxScores
+from baimu.metrics.tables import Truth
 from baimu.weights.checkpoint import load
 
 
@@ -32,19 +34,20 @@ def eval(
     precision: Precision = "fp32",
     device: str | torch.device | None = None,
 ) -> BoxScores:
-    """COCO's twelve figures and the table per class of ``model`` (or its checkpoint or run folder) on ``data``.
+    """COCO's twelve figures and the table per class of ``model`` (or its checkpoint or run folder) on ``data``; those
+    of masks too where both have them.
 
     ``data`` is whatever :func:`baimu.train` takes. What is scored: the named ``split``; or with ``val_fraction`` the
     images that training with the same ``val_fraction`` and ``split_seed`` held out; or else val, or test, or all there
     is. Runs on the GPU where there is one. Raises :class:`~baimu.errors.CheckpointError` if model and data name other
     classes.
     """
-    if val_fraction is not None:
-        source = open_data(data, val_fraction=val_fraction, seed=split_seed).val
-    else:
-        source = open_source(data, split)
     if not isinstance(model, nn.Module):
         model = cast(Detector, load(model))
+    if val_fraction is not None:
+        source = open_data(data, val_fraction=val_fraction, seed=split_seed, masks=model.needs_masks).val
+    else:
+        source = open_source(data, split, masks=model.needs_masks)
     if tuple(model.classes) != tuple(source.classes):
         raise CheckpointError(
             f"the model knows the classes {', '.join(model.classes)}; the data has {', '.join(source.classes)}; "
@@ -62,19 +65,22 @@ def score_model(
     workers: int = 0,
     precision: Precision = "fp32",
     accelerator: Accelerator | None = None,
+    truth: Truth | None = None,
 ) -> BoxScores:
     """Scores of ``model`` on all of ``source``; with an accelerator, shared by its processes.
 
     Process r detects in the images r, r + n, …; the first one scores them all, and every process gets the result.
+    Masks are held and sent as run lengths. ``truth`` as for :func:`~baimu.metrics.coco.coco_evaluate`.
     """
     rank, world = (0, 1) if accelerator is None else (accelerator.process_index, accelerator.num_processes)
     batches = eval_batches(source, model.preprocess, batch_size, workers=workers, rank=rank, world=world)
     predictor = Predictor(model, precision=precision)
     share = [found for batch in batches for found in predictor.detect_batch(batch)]
     if accelerator is None or world == 1:
-        return coco_evaluate(source, share)
+        return coco_evaluate(source, share, truth=truth)
     numbered = gather_object(list(zip(range(rank, len(source), world), share, strict=True)))
     scores: list[Any] = [None]
     if accelerator.is_main_process:
-        scores = [coco_evaluate(source, [found for _, found in sorted(numbered, key=lambda pair: pair[0])])]
+        found = [found for _, found in sorted(numbered, key=lambda pair: pair[0])]
+        scores = [coco_evaluate(source, found, truth=truth)]
     return broadcast_object_list(scores)[0]

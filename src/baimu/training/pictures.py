@@ -10,16 +10,19 @@ import numpy as np
 import yaml
 from PIL import Image
 
+from baimu.datasets.annotations import without_masks
 from baimu.datasets.loader import eval_batches
 from baimu.datasets.source import DetectionSource, Objects, Splits
 from baimu.datasets.summary import summarize
+from baimu.datasets.transforms import resize_masks
 from baimu.detection.detector import Detector
 from baimu.draw.charts import save
 from baimu.draw.curves import confusion_matrix, label_statistics, precision_recall, training_curves
 from baimu.draw.report import write_report
 from baimu.draw.sheet import batch_sheet, comparison_sheet
 from baimu.inference.predictor import Predictor
-from baimu.metrics.coco import RECALLS, BoxScores
+from baimu.masks import Masks
+from baimu.metrics.scores import RECALLS, BoxScores
 from baimu.results import Detections
 from baimu.targets import Batch
 from baimu.training.results_csv import read_results
@@ -32,7 +35,7 @@ SHOWN_PROBLEMS = 200  # in the report; problems.txt has them all
 def draw_data(folder: Path, splits: Splits, batch: Batch) -> None:
     """labels.png, train_batches.png (a batch as the network gets it), data.txt (what is in the data, in numbers) and
     problems.txt (what was wrong in it)."""
-    train: Any = splits.train
+    train: Any = without_masks(splits.train)
     settings = yaml.safe_load((folder / "recipe.yaml").read_text(encoding="utf-8"))
     summary = summarize(settings["data"], splits._asdict())
     (folder / "data.txt").write_text(f"{summary}\n", encoding="utf-8")
@@ -42,10 +45,13 @@ def draw_data(folder: Path, splits: Splits, batch: Batch) -> None:
 
 
 def draw_results(folder: Path, splits: Splits, model: Detector, scores: BoxScores) -> None:
-    """curves.png, pr_curves.png, confusion_matrix.png, predictions.png (truth at the left) and report.html."""
+    """curves.png, pr_curves.png (of masks: mask_pr_curves.png), confusion_matrix.png, predictions.png (truth at the
+    left) and report.html."""
     names = splits.val.classes
     save(training_curves(read_results(folder / "results.csv")), folder / "curves.png")
     save(precision_recall(RECALLS, scores.precision, names), folder / "pr_curves.png")
+    if scores.masks is not None:
+        save(precision_recall(RECALLS, scores.masks.precision, names), folder / "mask_pr_curves.png")
     save(confusion_matrix(scores.confusion, names), folder / "confusion_matrix.png")
     draw_predictions(folder / "predictions.png", splits.val, model)
     report(folder, splits, model, scores)
@@ -59,7 +65,7 @@ def draw_predictions(path: Path, source: DetectionSource, model: Detector) -> No
     found = [f for batch in eval_batches(some, model.preprocess, 1) for f in predictor.detect_batch(batch)]
     rows = [_smaller(some.image(i), some.objects(i), found[i]) for i in range(len(some))]
     images, truths, found = zip(*rows, strict=True)
-    comparison_sheet(images, truths, found).save(path)
+    comparison_sheet(images, truths, found, masks=all(f.masks is not None for f in found)).save(path)
 
 
 def _smaller(image: np.ndarray, truth: Objects, found: Detections) -> tuple[np.ndarray, Any, Detections]:
@@ -67,8 +73,13 @@ def _smaller(image: np.ndarray, truth: Objects, found: Detections) -> tuple[np.n
     scale = min(1.0, LONGEST / max(image.shape[:2]))
     height, width = (max(1, round(side * scale)) for side in image.shape[:2])
     picture = np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BOX))
-    found = replace(found, boxes=found.boxes * np.float32(scale), size=(height, width), masks=None)
-    return picture, replace(truth, boxes=truth.boxes * np.float32(scale), masks=None), found
+    if found.masks is not None:
+        smaller = [resize_masks(mask[None], (height, width)) for mask in found.masks]  # one after the other
+        masks = Masks.of(np.concatenate([np.zeros((0, height, width), bool), *smaller]))
+        drawn = None if truth.masks is None else resize_masks(truth.masks, (height, width))
+        found, truth = replace(found, masks=masks, size=(height, width)), replace(truth, masks=drawn)
+    found = replace(found, boxes=found.boxes * np.float32(scale), size=(height, width))
+    return picture, replace(truth, boxes=truth.boxes * np.float32(scale)), found
 
 
 def report(folder: Path, splits: Splits, model: Detector, scores: BoxScores) -> None:
@@ -82,10 +93,10 @@ def report(folder: Path, splits: Splits, model: Detector, scores: BoxScores) -> 
         "parameters": sum(p.numel() for p in model.parameters()),
         "steps": rows[-1]["step"] if rows else 0,
         "minutes": rows[-1]["seconds"] / 60 if rows else 0.0,
-        "box AP": scores.box_ap,
-        "box AP50": scores.box_ap50,
-        "box AP75": scores.box_ap75,
     }
+    if scores.masks is not None:
+        facts |= {"mask AP": scores.masks.mask_ap, "mask AP50": scores.masks.mask_ap50}
+    facts |= {"box AP": scores.box_ap, "box AP50": scores.box_ap50, "box AP75": scores.box_ap75}
     classes = scores.table()
     problems = [(p.file, p.record, p.problem, p.action) for source in splits for p in source.problems]
     tables = [
@@ -104,6 +115,8 @@ def report(folder: Path, splits: Splits, model: Detector, scores: BoxScores) -> 
         ("Objects of the training set", folder / "labels.png"),
         ("A training batch as the network gets it", folder / "train_batches.png"),
     ]
+    if scores.masks is not None:
+        pictures.insert(3, ("Precision and recall of masks by class", folder / "mask_pr_curves.png"))
     write_report(
         folder / "report.html",
         title=f"{settings['model']}: {folder.name}",

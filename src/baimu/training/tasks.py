@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
 from accelerate import Accelerator
 from torch import nn
 
+from baimu.datasets.annotations import require_masks
 from baimu.datasets.loader import steps_per_epoch, train_batches
 from baimu.datasets.source import Splits
 from baimu.detection.detector import Detector
 from baimu.errors import DataError
-from baimu.metrics.coco import FIGURES, BoxScores
+from baimu.metrics.scores import BoxScores, figure_names
+from baimu.metrics.tables import Truth, truth_table
 from baimu.preprocess import Preprocess
 from baimu.recipes import Recipe
 from baimu.targets import Batch
@@ -52,21 +55,31 @@ class Task(Protocol):
 
 
 class DetectionTask:
-    """Boxes: batches from the loader, COCO's box AP over all processes."""
+    """Boxes, with ``masks`` those too: batches from the loader, COCO's AP over all processes."""
 
     phases: tuple[PhaseSpec, ...] = (PhaseSpec("losses"),)
-    score = "box_ap"
-    score_names: tuple[str, ...] = FIGURES
 
-    def __init__(self, splits: Splits, preprocess: Preprocess, recipe: Recipe, accelerator: Accelerator) -> None:
+    def __init__(
+        self,
+        splits: Splits,
+        preprocess: Preprocess,
+        recipe: Recipe,
+        accelerator: Accelerator,
+        *,
+        masks: bool = False,
+    ) -> None:
         for split, source in zip(("train", "val"), splits, strict=True):
             if len(source) == 0:
                 raise DataError(f"the {split} split holds no image; give another val_fraction or more images")
+            if masks:
+                require_masks(source)
         if splits.train.classes != splits.val.classes:
             raise DataError(
                 f"train names the classes {splits.train.classes}, val {splits.val.classes}; make them equal"
             )
-        self.splits, self.preprocess, self.recipe = splits, preprocess, recipe
+        self.splits, self.preprocess, self.recipe, self.masks = splits, preprocess, recipe, masks
+        self.score = "mask_ap" if masks else "box_ap"
+        self.score_names = figure_names(masks=masks)
         self.accelerator = accelerator
         self.rank, self.world = accelerator.process_index, accelerator.num_processes
         self.steps_per_epoch = steps_per_epoch(len(splits.train), recipe, self.world)
@@ -85,6 +98,7 @@ class DetectionTask:
             rank=self.rank,
             world=self.world,
             skip=skip * self.recipe.accumulate,
+            masks=self.masks,
         )
         here = (part.to(self.accelerator.device) for part in parts)
         return zip(*[here] * self.recipe.accumulate, strict=True)
@@ -101,11 +115,18 @@ class DetectionTask:
             batch_size=batch_size,
             workers=self.recipe.workers,
             accelerator=self.accelerator,
+            truth=self.truth if self.accelerator.is_main_process else None,
         )
+
+    @cached_property
+    def truth(self) -> Truth:
+        """The held-out objects, whose masks are drawn and packed once for all evaluations."""
+        return truth_table(self.splits.val, masks=self.masks)
 
     def draw_data(self, folder: Path) -> None:
         recipe = self.recipe.replace(workers=0)
-        batch = next(iter(train_batches(self.splits.train, self.preprocess, recipe, epoch=0, world=self.world)))
+        batches = train_batches(self.splits.train, self.preprocess, recipe, epoch=0, world=self.world, masks=self.masks)
+        batch = next(iter(batches))
         draw_data(folder, self.splits, batch)
 
     def draw_results(self, model: Any, folder: Path) -> str:

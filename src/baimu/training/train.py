@@ -24,13 +24,13 @@ from baimu.training.saver import restore
 from baimu.training.tasks import DetectionTask
 from baimu.weights.archive import read_document
 from baimu.weights.checkpoint import (
-    checkpoint_path,
     load_parameters,
     part,
     read_checkpoint,
+    read_trained,
     rebuild,
-    transfer_parameters,
 )
+from baimu.weights.trained import Trained, adopt
 
 _FREE_ON_RESUME = {"epochs", "workers", "eval_every", "save_every", "patience"}
 
@@ -58,7 +58,8 @@ def train(
 
     ``out``: the folder, by default a new one below ``runs``. ``resume=True`` (with ``out``, or of the newest run of
     that name) or a run's path continues bit for bit where its last checkpoint stands; the recipe is then the run's own.
-    ``weights``: a checkpoint or run folder whose parameters to start from where they fit. ``devices``: processes to
+    ``weights``: whatever :func:`baimu.load` takes; its parameters are taken where they fit, heads by the names of their
+    classes, and the run says what starts fresh. ``devices``: processes to
     start, one a GPU; torchrun and ``accelerate launch`` do without it. ``tracker``: tensorboard, wandb or mlflow.
 
     Raises :class:`~baimu.errors.TrainingError` for a folder that cannot be written and for losses that are not finite,
@@ -97,14 +98,14 @@ def _train(
     checkpoint = read_checkpoint(last) if resume and last.exists() else None
 
     recipe = resolve_recipe(model, changes, checkpoint and checkpoint[1], last)
-    splits = open_data(data, **split)
+    splits = open_data(data, masks=_needs_masks(model), **split)
     set_seed(recipe.seed)
     network, note = build(model, splits, weights, checkpoint, last)
     network.preprocess = network.preprocess.replace(resize=recipe.resize, size=recipe.size, max_size=recipe.max_size)
     network.classes = tuple(splits.train.classes)
 
     accelerator = build_accelerator(recipe, folder, tracker)
-    task = DetectionTask(splits, network.preprocess, recipe, accelerator)
+    task = DetectionTask(splits, network.preprocess, recipe, accelerator, masks=_needs_masks(network))
     progress = Progress(recipe.epochs, task.steps_per_epoch, task.score, quiet=not accelerator.is_main_process)
     training = assemble(network, task, recipe, accelerator, folder, progress)
     if checkpoint is not None:
@@ -173,28 +174,30 @@ def build(
         load_parameters(network, part(tensors, "model"), last)
         place = document["place"]
         return network, f"continues after epoch {place['epoch']}, step {place['step']}"
-    network = _new_model(model, classes, weights) if isinstance(model, str) else model
+    trained = None if weights is None else read_trained(weights)
+    network: Any = _new_model(model, classes, trained) if isinstance(model, str) else model
     if network.num_classes != classes:
         raise TrainingError(
             f"the model has num_classes={network.num_classes}, the data {classes} classes "
             f"({', '.join(splits.train.classes)}); build it with num_classes={classes}"
         )
-    if weights is not None:
-        fresh = transfer_parameters(network, weights)
-        left = f"; fresh: {', '.join(fresh[:4])}{', …' if len(fresh) > 4 else ''} ({len(fresh)})" if fresh else ""
-        return network, f"starts from {checkpoint_path(weights)}{left}"
+    if trained is not None:
+        network.classes = tuple(splits.train.classes)
+        said = [f"starts from {trained.path}", adopt(network, trained).words(), *trained.assumed]
+        if trained.preprocess is not None:
+            network.preprocess = network.preprocess.like(trained.preprocess)
+        return network, "; ".join(filter(None, said))
     if isinstance(model, str):
         return network, f"{model} starts from random values; all of its layers learn"
     return network, "trains the model as given"
 
 
-def _new_model(name: str, classes: int, weights: str | Path | None) -> nn.Module:
-    """By name: as ``weights`` were trained, or else made for training from scratch where the method has such a form."""
-    accepted = inspect.signature(zoo.builder_of(name)).parameters
-    arguments: dict[str, Any] = {"scratch": True}
-    if weights is not None:
-        arguments = (read_document(checkpoint_path(weights))["model"] or (None, {}))[1]
-    return zoo.create_model(name, **{k: v for k, v in arguments.items() if k in accepted} | {"num_classes": classes})
+def _new_model(name: str, classes: int, trained: Trained | None) -> nn.Module:
+    """By name: as ``trained`` was made, or else for training from scratch where the method has such a form."""
+    arguments: dict[str, Any] = {} if trained is None else trained.arguments_for(name)
+    if trained is None and "scratch" in inspect.signature(zoo.builder_of(name)).parameters:
+        arguments = {"scratch": True}
+    return zoo.create_model(name, **arguments, num_classes=classes)
 
 
 def _same_model(model: str | nn.Module, document: dict[str, Any], last: Path) -> nn.Module:
@@ -215,6 +218,15 @@ def _check_data(was: dict[str, Any], now: dict[str, Any], last: Path) -> None:
                 f"{last}: the run was begun with {key} = {value}, the data now has {now.get(key)}; "
                 "continue with the same data, or start a new run from these weights"
             )
+
+
+def _needs_masks(model: str | nn.Module) -> bool:
+    """Whether a model, or what the name function of this name says it returns, learns from masks."""
+    if not isinstance(model, str):
+        return getattr(model, "needs_masks", False)
+    builder = zoo.builder_of(model)
+    kind = inspect.signature(builder).return_annotation
+    return getattr(getattr(inspect.getmodule(builder), str(kind), kind), "needs_masks", False)
 
 
 def _name_of(model: str | nn.Module) -> str:

@@ -2,7 +2,8 @@
 
 The file is an ordinary safetensors file (8 bytes with the header's length, the header, the tensors' bytes). Its
 ``__metadata__`` holds two entries: ``baimu``, a JSON document, and ``sha256`` over the rest of the header and all
-tensor bytes. Nothing but safetensors is ever read, so that opening a file runs no code from it.
+tensor bytes. Nothing but safetensors is ever read, so that opening a file runs no code from it, and its header is
+checked as strictly as that of a stranger's file (:mod:`baimu.weights.header`).
 """
 
 from __future__ import annotations
@@ -13,29 +14,16 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from baimu.errors import CheckpointError
+from baimu.weights.header import DTYPES, Header, as_tensor, read_bytes, read_header
+from baimu.weights.refusal import Refused, form_of, opened
 
-_DTYPES = {
-    torch.float64: "F64",
-    torch.float32: "F32",
-    torch.float16: "F16",
-    torch.bfloat16: "BF16",
-    torch.int64: "I64",
-    torch.int32: "I32",
-    torch.int16: "I16",
-    torch.int8: "I8",
-    torch.uint8: "U8",
-    torch.bool: "BOOL",
-}
-_BLOCK = 1 << 20
-_LONGEST_HEADER = 100_000_000  # bytes; safetensors' own limit
+_CODES = {dtype: code for code, dtype in DTYPES.items()}
 
 
 def write_archive(path: Path, tensors: Mapping[str, Tensor], document: Mapping[str, Any]) -> None:
@@ -66,10 +54,19 @@ def write_archive(path: Path, tensors: Mapping[str, Tensor], document: Mapping[s
         raise
 
 
+def is_archive(path: Path) -> bool:
+    """Whether the file at ``path`` has the header of one that :func:`write_archive` wrote."""
+    try:
+        with opened(path) as (file, size):
+            return form_of(file) == "safetensors" and "baimu" in read_header(file, size).metadata
+    except CheckpointError:
+        return False
+
+
 def read_document(path: Path) -> dict[str, Any]:
     """The JSON document of the archive at ``path``, its checksum not yet verified."""
-    with _open(path) as file:
-        return json.loads(_header(path, file)["__metadata__"]["baimu"])
+    with opened(path) as (file, size):
+        return _document(read_header(file, size))
 
 
 def read_archive(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -77,18 +74,19 @@ def read_archive(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
     Raises :class:`CheckpointError` if the file is absent, cut short, changed, or no baimu checkpoint.
     """
-    with _open(path) as file:
-        header = _header(path, file)
-        stated = header["__metadata__"].pop("sha256", None)
-        digest = hashlib.sha256(_canonical(header))
-        while block := file.read(_BLOCK):
-            digest.update(block)
-    if digest.hexdigest() != stated:
-        raise CheckpointError(f"{path}: damaged (its checksum does not fit its content); use another checkpoint")
-    try:
-        return load_file(path), json.loads(header["__metadata__"]["baimu"])
-    except SafetensorError as error:
-        raise CheckpointError(f"{path}: damaged ({error}); use another checkpoint") from None
+    with opened(path) as (file, size):
+        header = read_header(file, size)
+        document = _document(header)
+        stated = header.metadata.pop("sha256", None)  # out of the document too, whose part it is
+        digest = hashlib.sha256(_canonical(header.document))
+        tensors: dict[str, Tensor] = {}
+        for entry in header.entries:
+            data = read_bytes(file, entry.end - entry.begin)
+            digest.update(data)
+            tensors[entry.name] = as_tensor(data, entry.dtype, entry.shape)
+        if digest.hexdigest() != stated:
+            raise Refused("damaged (its checksum does not fit its content); use another checkpoint")
+    return tensors, document
 
 
 def _blocks(tensors: Mapping[str, Tensor], document: Mapping[str, Any]) -> Iterator[bytes | memoryview]:
@@ -98,7 +96,7 @@ def _blocks(tensors: Mapping[str, Tensor], document: Mapping[str, Any]) -> Itera
     for name in sorted(tensors, key=lambda n: (-tensors[n].element_size(), n)):  # the widest first keeps all aligned
         tensor = tensors[name]
         end = place + tensor.numel() * tensor.element_size()
-        header[name] = {"dtype": _DTYPES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [place, end]}
+        header[name] = {"dtype": _CODES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [place, end]}
         place = end
     names = list(header)[1:]
     digest = hashlib.sha256(_canonical(header))
@@ -122,28 +120,14 @@ def _canonical(header: Mapping[str, Any]) -> bytes:
     return json.dumps(header, sort_keys=True).encode()
 
 
-def _open(path: Path) -> BinaryIO:
+def _document(header: Header) -> dict[str, Any]:
     try:
-        return open(path, "rb")
-    except OSError as error:
-        raise CheckpointError(
-            f"{path}: cannot be read ({error.strerror}); give a .safetensors file or a run folder"
-        ) from None
-
-
-def _header(path: Path, file: BinaryIO) -> dict[str, Any]:
-    """The parsed header; ``file`` then stands at the first tensor byte."""
-    length = int.from_bytes(file.read(8), "little")
-    if not 2 <= length <= _LONGEST_HEADER:
-        raise CheckpointError(f"{path}: not a safetensors file; only checkpoints written by baimu are read")
-    text = file.read(length)
-    try:
-        header = json.loads(text)
-        json.loads(header["__metadata__"]["baimu"])
-        return header
-    except (ValueError, TypeError, KeyError):
-        why = "damaged (cut short)" if len(text) < length else "a safetensors file without baimu's description"
-        raise CheckpointError(f"{path}: {why}; use a checkpoint written by baimu.train") from None
+        document = json.loads(header.metadata["baimu"])
+    except (KeyError, ValueError, RecursionError):
+        document = None
+    if type(document) is not dict:
+        raise Refused("a safetensors file without baimu's description; use a checkpoint written by baimu.train")
+    return document
 
 
 def _sync_folder(folder: Path) -> None:

@@ -1,8 +1,10 @@
-"""Models in files: what of a checkpoint belongs to the model, and ``baimu.load``."""
+"""Models in files: what of a checkpoint belongs to the model, and ``baimu.load`` for whatever holds parameters."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+import warnings
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -10,28 +12,101 @@ from typing import Any
 from torch import Tensor, nn
 
 from baimu.errors import CheckpointError
-from baimu.preprocess import Preprocess
-from baimu.weights.archive import read_archive
+from baimu.preprocess import Preprocess, imagenet
+from baimu.weights.archive import is_archive, read_archive
+from baimu.weights.catalog import entry, is_tag, resolve
+from baimu.weights.foreign import read_foreign
+from baimu.weights.keys import COUNTERS
+from baimu.weights.trained import Trained, adopt, same_classes, wanted_classes
 from baimu.zoo import create_model
 
 FORMAT = 1
 """Version of the document. A reader refuses a later one."""
 
 
-def load(path: str | Path, *, model: nn.Module | None = None) -> nn.Module:
-    """The trained model of a checkpoint or of a run folder (its best), in evaluation mode, ready to predict.
+def load(
+    source: str | Path,
+    *,
+    model: nn.Module | None = None,
+    classes: Sequence[str] | int | None = None,
+    as_: str | None = None,
+    origin: str | None = None,
+    part: str | None = None,
+    preprocess: Preprocess | None = None,
+    **arguments: Any,
+) -> Any:
+    """A trained model in evaluation mode, ready to predict, and to train further.
 
-    Where a moving average was kept, it is the average that is loaded. The network is built by the name and arguments
-    that the file states; a run that began with a model object states none, so ``model`` must then be such an object.
-    Raises :class:`~baimu.errors.CheckpointError` for a file that is absent, damaged or of another model.
+    ``source`` is a run folder (its best) or a checkpoint of this library, in which a moving average comes before what
+    it averages; ``name.tag`` of published weights; or a file that another library wrote (``.pth``, ``.pt``,
+    ``.safetensors``, ``.pkl``), which is recognised by its names and shapes.
+
+    ``classes``: names (or a count) for the heads, where other than the file's; rows of classes that the file names are
+    copied, the rest starts fresh, with a warning that says so. ``model``: an object to load into, needed where a run
+    began with one. For foreign files: ``as_`` names the network and ``arguments`` are of that name
+    (``as_="fcos_r50_fpn", stride_in_3x3=True``), ``origin`` the source, ``part`` the dictionary in the file,
+    ``preprocess`` the input; what neither they nor the file say is assumed, with a warning. A classifier's file gives
+    its backbone.
+
+    Raises :class:`~baimu.errors.CheckpointError` for a file that is absent, damaged or of another model, with the share
+    of its parameters that match the nearest.
     """
+    trained = read_trained(
+        source, as_=as_, origin=origin, part=part, preprocess=preprocess, classes=classes, arguments=arguments
+    )
+    names = wanted_classes(trained, classes)
+    said = list(trained.assumed)
+    network: Any = trained.build(len(names)) if model is None else model
+    if not trained.is_backbone:
+        network.classes = names
+    if same_classes(trained, names):
+        counters = {k: v for k, v in network.state_dict().items() if re.search(COUNTERS, k)}
+        load_parameters(network, counters | trained.state, trained.path)
+    else:
+        said.append(adopt(network, trained).words())
+    network.preprocess = trained.preprocess or getattr(network, "preprocess", imagenet)
+    if said:
+        warnings.warn(f"{trained.path}: {'; '.join(said)}", stacklevel=2)
+    return network.eval()
+
+
+def read_trained(
+    source: str | Path,
+    *,
+    as_: str | None = None,
+    origin: str | None = None,
+    part: str | None = None,
+    preprocess: Preprocess | None = None,
+    classes: Sequence[str] | int | None = None,
+    arguments: Mapping[str, Any] | None = None,
+) -> Trained:
+    """The parameters that :func:`load` would load, under our names, with what a network needs to have them."""
+    path, names = Path(source), None if isinstance(classes, int) else classes
+    given: dict[str, Any] = {"origin": origin, "part": part, "preprocess": preprocess, "classes": names}
+    if not path.exists() and is_tag(str(source)):
+        known = entry(str(source))
+        path, names = resolve(known.tag), known.classes
+        published = {"origin": known.source, "preprocess": known.preprocess, "classes": known.classes}
+        given = {key: given.get(key) or value for key, value in published.items()} | {"part": part}
+        as_, arguments = as_ or known.name, {**known.arguments, **(arguments or {})}
     file = checkpoint_path(path)
+    if path.is_dir() or is_archive(file):
+        return _read_own(file)
+    return read_foreign(file, as_=as_, arguments=arguments, **given)
+
+
+def _read_own(file: Path) -> Trained:
     tensors, document = read_checkpoint(file)
-    if model is None:
-        model = rebuild(file, document)
-    load_parameters(model, judged_parameters(tensors), file)
-    describe_like(model, document)
-    return model.eval()
+    name, arguments = document["model"] or (None, {})
+    return Trained(
+        path=file,
+        origin="baimu",
+        name=name,
+        arguments=dict(arguments),
+        state=judged_parameters(tensors),
+        classes=tuple(document["classes"]),
+        preprocess=Preprocess.from_dict(document["preprocess"]),
+    )
 
 
 def checkpoint_path(path: str | Path) -> Path:
@@ -111,23 +186,6 @@ def load_parameters(model: nn.Module, tensors: Mapping[str, Tensor], path: Path)
             "file was trained as, or start a new run from the parameters that fit with train(…, weights=path)"
         )
     model.load_state_dict(dict(tensors))
-
-
-def transfer_parameters(model: nn.Module, path: str | Path) -> list[str]:
-    """Start ``model`` from the parameters of another run where name and shape fit; returns the names left fresh.
-
-    Raises :class:`~baimu.errors.CheckpointError` if nothing fits.
-    """
-    file = checkpoint_path(path)
-    own = model.state_dict()
-    found = judged_parameters(read_checkpoint(file)[0])
-    fitting = {n: t for n, t in found.items() if n in own and own[n].shape == t.shape}
-    if not fitting:
-        raise CheckpointError(
-            f"{file}: not one of its {len(found)} tensors fits this model; use a checkpoint of the same method"
-        )
-    model.load_state_dict(fitting, strict=False)
-    return [name for name in own if name not in fitting]
 
 
 def _shape(tensor: Tensor) -> str:

@@ -1,30 +1,138 @@
-"""Parameter names of OpenMMLab detectors (mmdetection 2 and 3)."""
+"""Parameters of OpenMMLab: mmdetection 2 and 3, and backbones of mmpretrain and mmsegmentation."""
 
 from __future__ import annotations
 
-from baimu.weights.keys import KeyTable
+from baimu.weights.config_text import facts_of, wrapped
+from baimu.weights.keys import COUNTERS, KeyTable, Route, Source
 
-DETECTION: KeyTable = (
+FPN: KeyTable = (
     (r"^neck\.lateral_convs\.", "neck.lateral."),
     (r"^neck\.fpn_convs\.", "neck.output."),
+    (r"^neck\.(lateral|output|coarse)\.(\d+)\.bn\.", r"neck.\1.\2.norm."),
+)
+FPN_FROM_C3: KeyTable = (
+    (r"^neck\.fpn_convs\.3\.", "neck.coarse.0."),
+    (r"^neck\.fpn_convs\.4\.", "neck.coarse.1."),
+    *FPN,
+)
+"""Extra levels continue the index of ``fpn_convs``, which starts at C3 here."""
+TOWERS: KeyTable = (
     (r"^bbox_head\.cls_convs\.", "head.class_tower."),
     (r"^bbox_head\.reg_convs\.", "head.box_tower."),
-    (r"^(head\.\w+_tower\.\d+)\.(gn|bn)\.", r"\1.norm."),
-    (r"^bbox_head\.(retina_cls|conv_cls)\.", "head.classify."),
-    (r"^bbox_head\.(retina_reg|conv_reg)\.", "head.regress."),
-    (r"^bbox_head\.conv_centerness\.", "head.center."),
-    (r"^bbox_head\.scales\.(\d+)\.scale$", r"head.scales.\1"),
+    (r"^head\.(class|box)_tower\.(\d+)\.gn\.", r"head.\1_tower.\2.norm."),
+)
+RPN: KeyTable = (
     (r"^rpn_head\.rpn_conv\.", "rpn.conv.conv."),
     (r"^rpn_head\.rpn_cls\.", "rpn.objectness."),
     (r"^rpn_head\.rpn_reg\.", "rpn.regress."),
+)
+BOX_HEAD: KeyTable = (
     (r"^roi_head\.bbox_head\.shared_fcs\.0\.", "head.fc1."),
     (r"^roi_head\.bbox_head\.shared_fcs\.1\.", "head.fc2."),
     (r"^roi_head\.bbox_head\.fc_cls\.", "head.classify."),
     (r"^roi_head\.bbox_head\.fc_reg\.", "head.regress."),
 )
-"""Extra pyramid levels continue the index of ``fpn_convs``: see :func:`extra_levels`."""
+MASK_HEAD: KeyTable = (
+    (r"^roi_head\.mask_head\.convs\.", "mask_head.tower."),
+    (r"^roi_head\.mask_head\.upsample\.", "mask_head.upsample."),
+    (r"^roi_head\.mask_head\.conv_logits\.", "mask_head.predict."),
+)
+BOX_HEADS: KeyTable = (
+    (r"^roi_head\.bbox_head\.(\d)\.shared_fcs\.0\.", r"head.\1.fc1."),
+    (r"^roi_head\.bbox_head\.(\d)\.shared_fcs\.1\.", r"head.\1.fc2."),
+    (r"^roi_head\.bbox_head\.(\d)\.fc_cls\.", r"head.\1.classify."),
+    (r"^roi_head\.bbox_head\.(\d)\.fc_reg\.", r"head.\1.regress."),
+)
+MASK_HEADS: KeyTable = (
+    (r"^roi_head\.mask_head\.(\d)\.convs\.", r"mask_head.\1.tower."),
+    (r"^roi_head\.mask_head\.(\d)\.upsample\.", r"mask_head.\1.upsample."),
+    (r"^roi_head\.mask_head\.(\d)\.conv_logits\.", r"mask_head.\1.predict."),
+)
+"""One a stage of a cascade."""
 
+BOOKKEEPING = (r"^data_preprocessor\.",)
+"""Mean and deviation, where a version stored them."""
 
-def extra_levels(levels: int, extra: int) -> KeyTable:
-    """Pairs, to come after :data:`DETECTION`, that move ``neck.output.<levels…>`` to ``neck.coarse.<0…>``."""
-    return tuple((rf"^neck\.output\.{levels + i}\.", f"neck.coarse.{i}.") for i in range(extra))
+RETINANET = Route(
+    models=r"retinanet_.*",
+    table=(
+        *FPN_FROM_C3,
+        *TOWERS,
+        (r"^bbox_head\.retina_cls\.", "head.classify."),
+        (r"^bbox_head\.retina_reg\.", "head.regress."),
+    ),
+    arguments={"p7_relu": False},
+    drop=BOOKKEEPING,
+)
+FCOS = Route(
+    models=r"fcos_.*",
+    table=(
+        *FPN_FROM_C3,
+        *TOWERS,
+        (r"^bbox_head\.conv_cls\.", "head.classify."),
+        (r"^bbox_head\.conv_reg\.", "head.regress."),
+        (r"^bbox_head\.conv_centerness\.", "head.center."),
+        (r"^bbox_head\.scales\.(\d+)\.scale$", r"head.scales.\1"),
+    ),
+    drop=BOOKKEEPING,
+    older=(
+        (r"^bbox_head\.fcos_(cls|reg)\.", r"bbox_head.conv_\1."),
+        (r"^bbox_head\.fcos_centerness\.", "bbox_head.conv_centerness."),
+    ),
+)
+FASTER_RCNN = Route(models=r"faster_rcnn_.*", table=(*FPN, *RPN, *BOX_HEAD), drop=BOOKKEEPING)
+MASK_RCNN = Route(models=r"mask_rcnn_.*", table=(*FPN, *RPN, *BOX_HEAD, *MASK_HEAD), drop=BOOKKEEPING)
+CASCADE_RCNN = Route(models=r"cascade_rcnn_.*", table=(*FPN, *RPN, *BOX_HEADS), drop=BOOKKEEPING)
+CASCADE_MASK_RCNN = Route(models=r"cascade_mask_rcnn_.*", table=(*FPN, *RPN, *BOX_HEADS, *MASK_HEADS), drop=BOOKKEEPING)
+DETR = Route(
+    models=r"detr_.*",
+    table=(
+        (r"^neck\.convs\.0\.conv\.", "project."),
+        (r"^query_embedding\.weight$", "queries"),
+        (r"^bbox_head\.fc_cls\.", "head.classify."),
+        (r"^bbox_head\.reg_ffn\.layers\.0\.0\.", "head.box_tower.0."),
+        (r"^bbox_head\.reg_ffn\.layers\.1\.", "head.box_tower.2."),
+        (r"^bbox_head\.fc_reg\.", "head.regress."),
+        (r"\.self_attn\.attn\.", ".attention."),
+        (r"\.cross_attn\.attn\.", ".cross_attention."),
+        (r"\.ffn\.layers\.0\.0\.", ".feedforward.up."),
+        (r"\.ffn\.layers\.1\.", ".feedforward.down."),
+        *((rf"\.norms\.{i}\.", f".norm{i + 1}.") for i in range(3)),
+        (r"^decoder\.post_norm\.", "decoder.norm."),
+    ),
+    drop=BOOKKEEPING,
+    older=(
+        (r"^bbox_head\.input_proj\.", "neck.convs.0.conv."),
+        (r"^bbox_head\.query_embedding\.", "query_embedding."),
+        (r"^bbox_head\.transformer\.", ""),
+        (r"\.attentions\.0\.", ".self_attn."),
+        (r"\.(attentions\.1|multihead_attn)\.", ".cross_attn."),
+        (r"\.ffns\.0\.", ".ffn."),
+        (r"^decoder\.norm\.", "decoder.post_norm."),
+    ),
+)
+"""In mmdetection 2 all of it was the head's."""
+
+RESNET = Route(
+    models=r"(resnet|resnext)\d+.*",
+    table=((r"^backbone\.", ""),),
+    may_miss=(COUNTERS,),
+    drop=(*BOOKKEEPING, r"^head\."),
+    older=((r"^(conv1|bn1|layer\d)\.", r"backbone.\1."),),  # a file of the backbone alone
+)
+"""The backbone of an mmpretrain classifier."""
+
+SOURCE = Source(
+    name="openmmlab",
+    marks=(
+        r"^bbox_head\.",
+        r"^roi_head\.",
+        r"^rpn_head\.",
+        r"^neck\.(lateral|fpn)_convs\.",
+        r"^decode_head\.",
+        r"^backbone\.layer1\.0\.conv1\.weight$",
+    ),
+    routes=(RETINANET, FCOS, FASTER_RCNN, MASK_RCNN, CASCADE_RCNN, CASCADE_MASK_RCNN, DETR, RESNET),
+    describe=facts_of,
+    wrap=wrapped,
+)

@@ -1,33 +1,59 @@
-"""Parameter names of torchvision's detectors."""
+"""Parameters of torchvision: its detectors, and the backbones of its ResNet classifiers."""
 
 from __future__ import annotations
 
-from baimu.weights.keys import KeyTable
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
-DETECTION: KeyTable = (
-    (r"^backbone\.body\.", "backbone."),
+import torch
+
+from baimu.errors import CheckpointError
+from baimu.preprocess import imagenet
+from baimu.weights.keys import COUNTERS, Facts, KeyTable, Route, Source, State
+
+if TYPE_CHECKING:
+    from baimu.weights.stored import Stored
+
+FPN: KeyTable = (
     (r"^backbone\.fpn\.inner_blocks\.(\d+)\.0\.", r"neck.lateral.\1.conv."),
     (r"^backbone\.fpn\.layer_blocks\.(\d+)\.0\.", r"neck.output.\1.conv."),
     (r"^backbone\.fpn\.extra_blocks\.p6\.", "neck.coarse.0.conv."),
     (r"^backbone\.fpn\.extra_blocks\.p7\.", "neck.coarse.1.conv."),
+    (r"^backbone\.body\.", "backbone."),
+)
+"""The body comes last: turned round it comes first, before there are other names that begin with ``backbone``."""
+DENSE: KeyTable = (
     (r"^head\.classification_head\.cls_logits\.", "head.classify."),
-    (r"^head\.regression_head\.bbox_(pred|reg)\.", "head.regress."),
-    (r"^head\.regression_head\.bbox_ctrness\.", "head.center."),
+    (r"^head\.regression_head\.bbox_reg\.", "head.regress."),
+)
+RPN: KeyTable = (
     (r"^rpn\.head\.conv\.0\.0\.", "rpn.conv.conv."),
     (r"^rpn\.head\.cls_logits\.", "rpn.objectness."),
     (r"^rpn\.head\.bbox_pred\.", "rpn.regress."),
+)
+BOX_HEAD: KeyTable = (
     (r"^roi_heads\.box_head\.fc6\.", "head.fc1."),
     (r"^roi_heads\.box_head\.fc7\.", "head.fc2."),
     (r"^roi_heads\.box_predictor\.cls_score\.", "head.classify."),
     (r"^roi_heads\.box_predictor\.bbox_pred\.", "head.regress."),
 )
-
-RETINANET: KeyTable = (
-    *DETECTION,
-    (r"^head\.classification_head\.conv\.(\d+)\.0\.", r"head.class_tower.\1.conv."),
-    (r"^head\.regression_head\.conv\.(\d+)\.0\.", r"head.box_tower.\1.conv."),
+MASK_HEAD: KeyTable = (
+    (r"^roi_heads\.mask_head\.(\d)\.0\.", r"mask_head.tower.\1.conv."),
+    (r"^roi_heads\.mask_predictor\.conv5_mask\.", "mask_head.upsample."),
+    (r"^roi_heads\.mask_predictor\.mask_fcn_logits\.", "mask_head.predict."),
 )
-"""The towers hold (convolution, ReLU) pairs."""
+OLDER: KeyTable = (
+    (r"^backbone\.fpn\.(inner|layer)_blocks\.(\d+)\.(weight|bias)$", r"backbone.fpn.\1_blocks.\2.0.\3"),
+    (r"^rpn\.head\.conv\.(weight|bias)$", r"rpn.head.conv.0.0.\1"),
+    *((rf"^roi_heads\.mask_head\.mask_fcn{i + 1}\.", f"roi_heads.mask_head.{i}.0.") for i in range(4)),
+)
+"""Names before torchvision 0.13, which most published files have: convolutions stood alone."""
+
+
+def _retinanet_before_013() -> KeyTable:
+    """Towers were flat: convolution, ReLU, two places a layer."""
+    return tuple((rf"^head\.(\w+_head)\.conv\.{2 * i}\.(weight|bias)$", rf"head.\1.conv.{i}.0.\2") for i in range(4))
 
 
 def _fcos_tower(theirs: str, ours: str) -> KeyTable:
@@ -39,18 +65,97 @@ def _fcos_tower(theirs: str, ours: str) -> KeyTable:
     )
 
 
-FCOS: KeyTable = (
-    *DETECTION,
-    *_fcos_tower("classification_head", "class_tower"),
-    *_fcos_tower("regression_head", "box_tower"),
+_SCORES, _BOXES = r"^roi_heads\.box_predictor\.cls_score\.", r"^roi_heads\.box_predictor\.bbox_pred\."
+_MASKS = r"^roi_heads\.mask_predictor\.mask_fcn_logits\."
+
+
+def background_last(state: State) -> State:
+    """torchvision's box head has background first in its scores, and a box and a mask for it; ours has it last, without
+    box and mask."""
+    moved = {key: value.roll(-1, 0) if re.search(_SCORES, key) else value for key, value in state.items()}
+    moved = {key: value[4:] if re.search(_BOXES, key) else value for key, value in moved.items()}
+    return {key: value[1:] if re.search(_MASKS, key) else value for key, value in moved.items()}
+
+
+def background_first(state: State) -> State:
+    """The inverse of :func:`background_last`. Background's box and mask, which nothing reads, become zero."""
+    moved = {key: value.roll(1, 0) if re.search(_SCORES, key) else value for key, value in state.items()}
+    unread = {key: 4 if re.search(_BOXES, key) else 1 if re.search(_MASKS, key) else 0 for key in state}
+    return {
+        key: torch.cat([torch.zeros_like(value[: unread[key]]), value]) if unread[key] else value
+        for key, value in moved.items()
+    }
+
+
+_SCALE = re.compile(r"^head\.scales\.\d$")
+
+
+def with_scales(state: State) -> State:
+    """torchvision's FCOS learns no scale a level: ours are 1."""
+    return state | {f"head.scales.{level}": torch.ones(()) for level in range(5)}
+
+
+def without_scales(state: State) -> State:
+    """The inverse of :func:`with_scales`; a scale that was learned has no place in torchvision's FCOS."""
+    learned = [key for key, value in state.items() if _SCALE.match(key) and value != 1]
+    if learned:
+        raise CheckpointError(f"torchvision's FCOS has no scale a level; here they are learned: {', '.join(learned)}")
+    return {key: value for key, value in state.items() if not _SCALE.match(key)}
+
+
+RETINANET = Route(
+    models=r"retinanet_.*",
+    table=(
+        *FPN,
+        *DENSE,
+        (r"^head\.classification_head\.conv\.(\d+)\.0\.", r"head.class_tower.\1.conv."),
+        (r"^head\.regression_head\.conv\.(\d+)\.0\.", r"head.box_tower.\1.conv."),
+    ),
+    arguments={"like": "torchvision"},
+    may_miss=(COUNTERS,),
+    older=(*OLDER, *_retinanet_before_013()),
 )
+FCOS = Route(
+    models=r"fcos_center_.*",
+    table=(
+        *FPN,
+        *DENSE,
+        (r"^head\.regression_head\.bbox_ctrness\.", "head.center."),
+        *_fcos_tower("classification_head", "class_tower"),
+        *_fcos_tower("regression_head", "box_tower"),
+    ),
+    arguments={"like": "torchvision"},
+    to_ours=with_scales,
+    to_theirs=without_scales,
+    may_miss=(COUNTERS,),
+    older=OLDER,
+    same=(_SCALE.pattern,),
+)
+FASTER_RCNN = Route(
+    models=r"faster_rcnn_.*",
+    table=(*FPN, *RPN, *BOX_HEAD),
+    arguments={"like": "torchvision"},
+    to_ours=background_last,
+    to_theirs=background_first,
+    may_miss=(COUNTERS,),
+    older=OLDER,
+)
+MASK_RCNN = replace(FASTER_RCNN, models=r"mask_rcnn_.*", table=(*FASTER_RCNN.table, *MASK_HEAD))
+RESNET = Route(
+    models=r"(resnet|resnext|wide_resnet)\d+.*", table=(), may_miss=(COUNTERS,), drop=(r"^fc\.",), same=("",)
+)
+"""The backbone of a classifier."""
 
 
-def background_last(state: dict) -> dict:
-    """torchvision's box head has background first in its scores, and a box for it; ours has it last, without a box."""
-    state = dict(state)
-    for part in ("weight", "bias"):
-        scores, boxes = f"roi_heads.box_predictor.cls_score.{part}", f"roi_heads.box_predictor.bbox_pred.{part}"
-        state[scores] = state[scores].roll(-1, 0)
-        state[boxes] = state[boxes][4:]
-    return state
+def describe(stored: Stored) -> Facts:
+    """RGB with ImageNet's mean and deviation, strides in the 3x3: the same for all of them."""
+    del stored
+    return Facts(preprocess=imagenet, arguments={"stride_in_3x3": True})
+
+
+SOURCE = Source(
+    name="torchvision",
+    marks=(r"^backbone\.body\.", r"^layer1\.0\.conv1\.weight$"),
+    routes=(RETINANET, FCOS, FASTER_RCNN, MASK_RCNN, RESNET),
+    describe=describe,
+)

@@ -10,6 +10,9 @@ A box whose written corners coincide (``xmax <= xmin``) was a click, not a one-p
 Classes are the names in all XML files in alphabetical order, or the lines of ``classes.txt`` in the root. Objects
 marked ``difficult`` become crowd objects: they neither train nor count as misses. An image without an XML file
 was not annotated and is left out; one whose XML has no object stays.
+
+Masks, when asked for, are ``SegmentationObject/*.png``: pixels of value n belong to the n-th object of the XML file,
+255 is the undecided border. Only images that have this file are then taken, by the lists in ``ImageSets/Segmentation``.
 """
 
 from __future__ import annotations
@@ -22,23 +25,28 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
+from PIL import Image
 
 from baimu.datasets.annotations import Columns, FileSource, assemble
 from baimu.datasets.flat import ProblemLog
 from baimu.datasets.images import find_images, header_sizes
+from baimu.datasets.outlines import Outline, Outlines
 from baimu.errors import DataError, ImageError
+from baimu.masks import Masks, decode_runs
 
+MASKS = "SegmentationObject"
 LISTS = ("train", "val", "trainval", "test")
 FOLDERS = {"train": ("train",), "val": ("valid", "val"), "test": ("test",)}
 
 
-def find_voc(path: Path) -> dict[str, Callable[[], FileSource]]:
+def find_voc(path: Path, *, masks: bool = False) -> dict[str, Callable[[], FileSource]]:
     """The splits of a VOC folder, to be read when called; empty when ``path`` is none."""
     if not path.is_dir():
         return {}
     if _has_xml(path / "Annotations") or _has_xml(path):
-        whole = cache(partial(read_voc, path))
-        lists = {name: path / "ImageSets" / "Main" / f"{name}.txt" for name in LISTS}
+        whole = cache(partial(read_voc, path, masks=masks))
+        of_masks = masks and (path / "ImageSets" / "Segmentation").is_dir()
+        lists = {name: path / "ImageSets" / ("Segmentation" if of_masks else "Main") / f"{name}.txt" for name in LISTS}
         found = {name: partial(_listed, whole, file) for name, file in lists.items() if file.is_file()}
         return {**found, "all": whole}
     folders = {s: path / name for s, names in FOLDERS.items() for name in names if _has_xml(path / name)}
@@ -46,30 +54,37 @@ def find_voc(path: Path) -> dict[str, Callable[[], FileSource]]:
         return {}
     whole_classes = cache(lambda: tuple(sorted(set().union(*(read_voc(f).classes for f in folders.values())))))
     return {
-        split: (lambda folder=folder: read_voc(folder, classes=whole_classes())) for split, folder in folders.items()
+        split: (lambda folder=folder: read_voc(folder, classes=whole_classes(), masks=masks))
+        for split, folder in folders.items()
     }
 
 
-def read_voc(root: str | Path, *, classes: Sequence[str] | None = None) -> FileSource:
-    """All annotated images below a VOC root. What is wrong is skipped alone and stands in ``problems``."""
+def read_voc(root: str | Path, *, classes: Sequence[str] | None = None, masks: bool = False) -> FileSource:
+    """All annotated images below a VOC root; with ``masks``, those whose objects have some. What is wrong is skipped
+    alone and stands in ``problems``."""
     root = Path(root)
     log, rows = ProblemLog(), _Rows()
+    masked = masks and (root / MASKS).is_dir()
     xml_folder = root / "Annotations" if (root / "Annotations").is_dir() else root
     images = {}
     for image in find_images(root / "JPEGImages" if (root / "JPEGImages").is_dir() else root):
         first = images.setdefault(image.stem, image)
         if first is not image:
             log.add(str(image), "", f"shares its name with {first.name}", "image left out")
-    annotated = set()
+    annotated, bare = set(), 0
     for xml in sorted(xml_folder.glob("*.xml")):
         annotated.add(xml.stem)
-        if xml.stem in images:
+        if masked and xml.stem in images and not (root / MASKS / f"{xml.stem}.png").is_file():
+            bare += 1
+        elif xml.stem in images:
             _read_file(xml, images[xml.stem], root, rows, log)
         else:
             log.add(str(xml), "", f"there is no image {xml.stem}.*", "annotation file skipped")
     for stem in sorted(images.keys() - annotated):
         log.add(str(images[stem]), "", "has no annotation file", "image left out")
-    return _source(root, classes, rows, log)
+    if bare:
+        log.add(str(root / MASKS), "", f"has no masks of {bare:,} annotated images", "images left out")
+    return _source(root, classes, rows, log, _outlines(root, rows, log) if masks else None)
 
 
 @dataclass
@@ -83,10 +98,13 @@ class _Rows:
     names: list[str] = field(default_factory=list)
     boxes: list[list[float]] = field(default_factory=list)
     difficult: list[bool] = field(default_factory=list)
+    numbers: list[int] = field(default_factory=list)  # of each object in its file, from 1
     records: list[tuple[str, str]] = field(default_factory=list)
 
 
-def _source(root: Path, classes: Sequence[str] | None, rows: _Rows, log: ProblemLog) -> FileSource:
+def _source(
+    root: Path, classes: Sequence[str] | None, rows: _Rows, log: ProblemLog, outlines: Outlines | None
+) -> FileSource:
     classes = tuple(classes or _class_file(root) or sorted(set(rows.names)))
     label_of = {name: label for label, name in enumerate(classes)}
     labels = np.array([label_of.get(name, -1) for name in rows.names], np.int64)
@@ -108,6 +126,7 @@ def _source(root: Path, classes: Sequence[str] | None, rows: _Rows, log: Problem
         crowd=np.array(rows.difficult, bool),
         areas=np.full(count, np.nan),
         ids=np.arange(1, count + 1),
+        outlines=outlines,
     )
     known = np.flatnonzero(labels >= 0)
     return assemble(
@@ -122,6 +141,32 @@ def _source(root: Path, classes: Sequence[str] | None, rows: _Rows, log: Problem
         record=lambda t: rows.records[known[t]],
         log=log,
     )
+
+
+def _outlines(root: Path, rows: _Rows, log: ProblemLog) -> Outlines:
+    """The runs of each object's pixels in its image's mask file."""
+    outlines: list[Outline] = [[] for _ in rows.owners]
+    objects: dict[int, list[int]] = {}
+    for t, image in enumerate(rows.owners):
+        objects.setdefault(image, []).append(t)
+    for image, mine in objects.items():
+        file = root / MASKS / f"{rows.ids[image]}.png"
+        try:
+            with Image.open(file) as picture:
+                values = np.asarray(picture)  # of a palette picture, the numbers of its colours
+        except FileNotFoundError:
+            continue
+        except (OSError, ValueError, SyntaxError) as error:
+            log.add(str(file), "", f"cannot be read ({error})", "the boxes serve as masks", image=image)
+            continue
+        if values.shape != rows.sizes[image]:
+            text = f"is {values.shape}, the image {rows.sizes[image]}"
+            log.add(str(file), "", text, "the boxes serve as masks", image=image)
+            continue
+        packed = Masks.of(values == np.array([rows.numbers[t] for t in mine])[:, None, None])
+        for t, text, area in zip(mine, packed.counts, packed.areas, strict=True):
+            outlines[t] = [decode_runs(text).astype(np.uint32)] if area else []
+    return Outlines.of(outlines)
 
 
 def _read_file(xml: Path, image: Path, root: Path, rows: _Rows, log: ProblemLog) -> None:
@@ -155,6 +200,7 @@ def _read_file(xml: Path, image: Path, root: Path, rows: _Rows, log: ProblemLog)
         rows.names.append(name)
         rows.boxes.append(box)
         rows.difficult.append((item.findtext("difficult") or "").strip() == "1")
+        rows.numbers.append(number)
         rows.records.append(record)
 
 

@@ -1,0 +1,98 @@
+"""Classes in trained parameters: their names, how many a head has, and moving rows to a head of other classes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from torch import Size, Tensor
+
+from baimu.weights.keys import State
+
+UNUSED_COCO_IDS = (12, 26, 29, 30, 45, 66, 68, 69, 71, 83)
+"""Of the category ids 1…90, to which torchvision and DETR give outputs all the same."""
+CLASS_INSIDE = r"\.classify\."
+"""Where several rows belong to a class: a dense head's ``classify`` has (anchor, class), all others (class, row)."""
+
+
+class ClassAxis(NamedTuple):
+    """``size(dim) = step * K + rest`` of a parameter; the ``rest`` rows, those of background, come last."""
+
+    dim: int
+    step: int
+    rest: int
+
+    def size(self, count: int) -> int:
+        return self.step * count + self.rest
+
+
+def class_axes(two: Mapping[str, Size], three: Mapping[str, Size]) -> dict[str, ClassAxis]:
+    """The parameters that depend on the class count, from the shapes of a network with two classes and with three."""
+    axes = {}
+    for key, shape in two.items():
+        for dim, (small, large) in enumerate(zip(shape, three[key], strict=True)):
+            if small != large:
+                axes[key] = ClassAxis(dim, large - small, small - 2 * (large - small))
+    return axes
+
+
+def count_classes(axes: Mapping[str, ClassAxis], state: Mapping[str, Tensor]) -> int | None:
+    """The class count that most heads of ``state`` agree on, ``None`` if it has none."""
+    votes = []
+    for key, axis in axes.items():
+        if key in state and state[key].dim() > axis.dim:
+            count, left = divmod(state[key].shape[axis.dim] - axis.rest, axis.step)
+            if count > 0 and not left:
+                votes.append(count)
+    return max(set(votes), key=lambda count: (votes.count(count), count)) if votes else None
+
+
+def assumed_names(count: int) -> tuple[str, ...]:
+    """COCO's names for the class counts that are COCO's: 80; 90 and 91, by category id from 1 or 0; else numbers."""
+    from baimu.weights.catalog import class_names
+
+    coco = class_names("coco")
+    if count == len(coco):
+        return coco
+    if count not in (90, 91):
+        return tuple(f"class {i}" for i in range(count))
+    names = iter(coco)
+    unused = {0, *UNUSED_COCO_IDS}
+    return tuple(f"unused {i}" if i in unused else next(names) for i in range(91 - count, 91))
+
+
+def move_rows(
+    state: Mapping[str, Tensor],
+    fresh: Mapping[str, Tensor],
+    axes: Mapping[str, ClassAxis],
+    old: Sequence[str],
+    new: Sequence[str],
+) -> State:
+    """``state``, trained for the classes ``old``, with the rows of its heads in the order ``new``.
+
+    Rows of classes that ``old`` does not name are those of ``fresh``, as are heads without any class in common; the
+    background's rows come along.
+    """
+    pairs = [(old.index(name), i) for i, name in enumerate(new) if name in old]
+    moved = dict(state)
+    for key, axis in ((key, axis) for key, axis in axes.items() if key in state):
+        expected = Size(axis.size(len(new)) if d == axis.dim else n for d, n in enumerate(state[key].shape))
+        if key not in fresh or fresh[key].shape != expected:  # another method's, that has only the name in common
+            continue
+        moved[key] = fresh[key].clone()
+        if not pairs:
+            continue
+        source, target = state[key].movedim(axis.dim, 0), moved[key].movedim(axis.dim, 0)
+        inside = axis.step > 1 and re.search(CLASS_INSIDE, key) is not None
+        rows = [_row(a, j, axis.step, len(old), inside) for a, _ in pairs for j in range(axis.step)]
+        places = [_row(b, j, axis.step, len(new), inside) for _, b in pairs for j in range(axis.step)]
+        target[places] = source[rows].to(target.dtype)
+        if axis.rest:
+            target[-axis.rest :] = source[-axis.rest :]
+    return moved
+
+
+def _row(label: int, part: int, parts: int, labels: int, inside: bool) -> int:
+    """Where part ``part`` of a class lies: inside the part, or the part inside the class."""
+    return part * labels + label if inside else label * parts + part

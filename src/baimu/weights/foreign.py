@@ -1,0 +1,63 @@
+"""Checkpoints that other libraries wrote: recognised, renamed, and told what they need to predict right."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from baimu.preprocess import Preprocess
+from baimu.weights.classes import assumed_names
+from baimu.weights.recognise import Recognised, outline, recognise
+from baimu.weights.stored import read_stored
+from baimu.weights.trained import Trained, is_named
+
+
+def read_foreign(
+    path: str | Path,
+    *,
+    as_: str | None = None,
+    origin: str | None = None,
+    part: str | None = None,
+    classes: Sequence[str] | None = None,
+    preprocess: Preprocess | None = None,
+    arguments: Mapping[str, Any] | None = None,
+) -> Trained:
+    """The parameters of a foreign file under our names.
+
+    ``as_`` (the network), ``origin`` (the source), ``preprocess`` and ``arguments`` (of the network's name) come before
+    what the file says, ``classes`` name its classes where it does not; what nobody says is assumed, in
+    ``Trained.assumed``.
+    Raises :class:`~baimu.errors.CheckpointError` for a file that is no checkpoint or of no network here.
+    """
+    stored = read_stored(path, part=part)
+    found = recognise(stored, as_=as_, origin=origin, arguments=arguments)
+    count = found.arguments.get("num_classes", 0)
+    names = next((tuple(n) for n in (found.facts.classes, classes) if n and len(n) == count), assumed_names(count))
+    return Trained(
+        path=stored.path,
+        origin=found.source.name,
+        name=found.name,
+        arguments=found.arguments,
+        state=found.state,
+        classes=names,
+        preprocess=preprocess or found.facts.preprocess,
+        assumed=_assumed(found, names, preprocess, arguments or {}),
+    )
+
+
+def _assumed(
+    found: Recognised, names: Sequence[str], preprocess: Preprocess | None, arguments: Mapping[str, Any]
+) -> tuple[str, ...]:
+    said = []
+    if found.also:
+        said.append(f"the shapes are also those of {', '.join(found.also)}: taken for {found.name} (as_= chooses)")
+    if preprocess is None and found.facts.preprocess is None:
+        said.append(f"how images were normalised is not in the file: taken as {found.name} has it (preprocess= tells)")
+    place = outline(found.name, found.arguments).stride_in_3x3
+    if place is not None and not {"stride_in_3x3"} & (found.facts.arguments.keys() | arguments.keys()):
+        style = "3x3 (pytorch style)" if place else "first 1x1 (caffe style)"
+        said.append(f"its ResNet is taken to halve maps in the {style}: stride_in_3x3={not place} says otherwise")
+    if names and not any(map(is_named, names)):
+        said.append("its classes have no names (classes= names them)")
+    return tuple(said)
