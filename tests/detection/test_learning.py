@@ -91,18 +91,20 @@ def check_learning(name: str, *, size: int, steps: int, factor: float, **options
 
 
 @pytest.mark.parametrize(
-    ("name", "factor", "options"),
+    ("name", "size", "factor", "options"),
     [
-        ("retinanet_r18_fpn", 10, {}),
-        ("fcos_r18_fpn", 2.5, {}),  # centre-ness has an entropy that no learning removes
-        ("faster_rcnn_r18_fpn", 5, FEW_ROIS),
-        ("mask_rcnn_r18_fpn", 4, NARROW),
-        ("detr_r18", 5, FEW_QUERIES),
+        ("retinanet_r18_fpn", 64, 10, {}),
+        ("fcos_r18_fpn", 64, 2.5, {}),  # centre-ness has an entropy that no learning removes
+        ("faster_rcnn_r18_fpn", 64, 5, FEW_ROIS),
+        ("mask_rcnn_r18_fpn", 96, 4, NARROW),
+        ("detr_r18", 64, 5, FEW_QUERIES),
     ],
     ids=["anchors", "points", "two stages", "masks", "queries"],
 )
-def test_a_detector_of_each_kind_learns_four_scenes_in_seconds(name: str, factor: float, options: dict) -> None:
-    check_learning(name, size=64, steps=60, factor=factor, **options)
+def test_a_detector_of_each_kind_learns_four_scenes_in_seconds(
+    name: str, size: int, factor: float, options: dict
+) -> None:
+    check_learning(name, size=size, steps=60, factor=factor, **options)
 
 
 @pytest.mark.slow

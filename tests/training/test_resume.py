@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from baimu.errors import CheckpointError
-from baimu.training import archive, loop, results_csv, saver
+from baimu.training import loop, results_csv, saver
 from baimu.training.results_csv import read_results
+from baimu.weights import archive
 from baimu.weights.archive import read_document
 from tests.training.tiny import TinyDetector, assert_same, run, start, weights_of
 

@@ -21,7 +21,8 @@ from tests.training.tiny import assert_same, weights_of
 
 FILES = {
     "best.safetensors", "confusion_matrix.png", "curves.png", "data.txt", "labels.png", "last.safetensors",
-    "pr_curves.png", "predictions.png", "problems.txt", "recipe.yaml", "report.html", "results.csv", "train_batches.png",
+    "pr_curves.png", "predictions.png", "problems.txt", "recipe.yaml", "report.html", "results.csv",
+    "train_batches.png",
 }  # fmt: skip
 
 

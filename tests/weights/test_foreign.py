@@ -240,6 +240,10 @@ def test_a_loaded_model_is_saved_and_loaded_as_ours(tmp_path: Path) -> None:
     again = run.model()
     assert again.spec == ("retinanet_r18_fpn", {"like": "torchvision", "num_classes": 4})
     assert torch.equal(again.anchors.base0, model.anchors.base0), "rounded corners"
+    with pytest.warns(UserWarning, match=r"come along by name: key \(1\); classes that start fresh: owl \(1\)$"):
+        other = baimu.load(run.folder, classes=["owl", "key"])
+    rows = again.head.classify.bias.unflatten(0, (9, 4))[:, again.classes.index("key")]
+    assert torch.equal(other.head.classify.bias.unflatten(0, (9, 2))[:, 1], rows)
 
 
 def test_reading_only_tells_what_would_be_loaded(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from baimu import create_model, zoo
 from baimu.errors import CheckpointError, UnknownNameError
+from baimu.weights.catalog import entries
 from baimu.weights.keys import convert_back
 from baimu.weights.recognise import SOURCES, Recognised, backbones, outline, recognise, source_named
 from tests.weights.pieces import detectron2_names, numbered, stored
@@ -134,6 +135,15 @@ def test_given_names_and_arguments_come_first() -> None:
         known(tiny, origin="mmdet")
 
 
+def test_every_published_file_has_its_route() -> None:
+    """With the name and the arguments that the catalogue of weights states."""
+    published = {(e.source, e.name, tuple(e.arguments.items())) for e in entries()}
+    for source, name, arguments in sorted(published):
+        tensors = written(source, name, 80, **dict(arguments))
+        found = known(tensors, as_=name, origin=source, arguments=dict(arguments))
+        assert found.arguments.items() >= dict(arguments).items()
+
+
 def refused(tensors: dict[str, Tensor], **options) -> str:
     with pytest.raises(CheckpointError) as error:
         known(tensors, **options)
@@ -182,6 +192,14 @@ def test_a_network_that_baimu_lacks_is_refused_with_the_nearest() -> None:
     message = refused(other)
     assert "fcos_r50_fpn is the nearest network here" in message
     assert "\n  99% of the parameters match" in message
+
+
+def test_names_without_a_table_and_arguments_that_nobody_takes_are_told() -> None:
+    tensors = written("torchvision", "retinanet_r18_fpn", 4)
+    assert "fcos_r18_fpn has no table for weights of torchvision, whose file it is" in refused(
+        tensors, as_="fcos_r18_fpn"
+    )
+    assert "torchvision, of which no network takes colour" in refused(tensors, arguments={"colour": "red"})
 
 
 def test_tensors_of_nobody_are_refused() -> None:

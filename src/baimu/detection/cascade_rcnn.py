@@ -176,7 +176,7 @@ class CascadeRCNN(TwoStage):
         return CascadeOutput(*first, proposals, *self.head(partial(self.pool_rois, maps), proposals.boxes, sizes))
 
     def roi_loss(self, maps: list[Tensor], proposals: Proposals, targets: Targets) -> dict[str, Tensor]:
-        """Each stage's two losses by its weight (Eq. 8)."""
+        """Each stage's two losses by its weight."""
         pool = partial(self.pool_rois, maps)
         losses, _ = self.head.losses(pool, proposals, targets, self.roi_sampler, self.box_loss)
         return losses

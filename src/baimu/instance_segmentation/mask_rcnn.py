@@ -15,13 +15,14 @@ positive RoIs          IoU >= 0.5                 and each object's best        
                                                   proposals, if >= 0.5, as its
                                                   own, whatever else they meet
 mask target            object's mask in the RoI   RoI align of the bitmap,        RoI align of the bitmap, no
-                                                  half pixel shift, >= 0.5        shift, 2 points, not cut
+                                                  half pixel shift, >= 0.5        shift, means as they are
 mask loss              mean over pixels and       the same                        the same
                        positive RoIs
 final masks of         100 best boxes after NMS   the same                        the same
-start of the masks     not said                   He's, fan out; normal 0.001     He's, fan out
-                                                  for the last layer (detectron2:
-                                                  He's gives logits of tens where
+first mask weights     not said                   He's, fan out; in the last      He's, fan out
+                                                  layer normal 0.001, as in
+                                                  detectron2 (mmdetection: He's,
+                                                  whose logits are of tens where
                                                   classes are few)
 =====================  =========================  ==============================  ===============================
 

@@ -18,7 +18,6 @@ from baimu.weights.catalog import entry, is_tag, resolve
 from baimu.weights.foreign import read_foreign
 from baimu.weights.keys import COUNTERS
 from baimu.weights.trained import Trained, adopt, same_classes, wanted_classes
-from baimu.zoo import create_model
 
 FORMAT = 1
 """Version of the document. A reader refuses a later one."""
@@ -97,16 +96,13 @@ def read_trained(
 
 def _read_own(file: Path) -> Trained:
     tensors, document = read_checkpoint(file)
+    return _trained(file, document, judged_parameters(tensors))
+
+
+def _trained(file: Path, document: Mapping[str, Any], state: dict[str, Tensor]) -> Trained:
     name, arguments = document["model"] or (None, {})
-    return Trained(
-        path=file,
-        origin="baimu",
-        name=name,
-        arguments=dict(arguments),
-        state=judged_parameters(tensors),
-        classes=tuple(document["classes"]),
-        preprocess=Preprocess.from_dict(document["preprocess"]),
-    )
+    preprocess = Preprocess.from_dict(document["preprocess"])
+    return Trained(file, "baimu", name, dict(arguments), state, tuple(document["classes"]), preprocess)
 
 
 def checkpoint_path(path: str | Path) -> Path:
@@ -149,13 +145,7 @@ def describe_like(model: Any, document: Mapping[str, Any]) -> None:
 
 def rebuild(path: Path, document: Mapping[str, Any]) -> nn.Module:
     """The network that a file names, with fresh parameters."""
-    if document["model"] is None:
-        raise CheckpointError(
-            f"{path}: the run began with a model object, so the file cannot name it; "
-            "build the same object and pass it: baimu.load(path, model=…)"
-        )
-    name, arguments = document["model"]
-    return create_model(name, **arguments)
+    return _trained(path, document, {}).build()
 
 
 def judged_parameters(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

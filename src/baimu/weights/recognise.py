@@ -7,6 +7,7 @@ an argument, or an assumption that is said aloud.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import inspect
@@ -98,14 +99,15 @@ def recognise(
         raise unknown("model", as_, (*zoo.index(), *backbones()))
     sources = _sources(stored, origin)
     given = dict(arguments or {})
-    tries = _attempts(stored, sources, as_, given)
+    likely = _likely_routes(stored, sources, as_)
+    tries = _attempts([(source, route, state, name) for source, route, state, names in likely for name in names], given)
     whole = [t for t in tries if t.fit.whole]
     if not whole:
-        likely = [t for t in tries if t.fit.share >= LIKELY and t.name not in backbones()]
-        again = [_attempt(t.source, t.route, t.state, t.name, {"scratch": True, **given}) for t in likely]
-        whole = [t for t in again if t.fit.whole]
+        near = [t for t in tries if t.fit.share >= LIKELY and t.name not in backbones()]
+        again = [(t.source, t.route, t.state, t.name) for t in near]
+        whole = [t for t in _attempts(again, {"scratch": True, **given}) if t.fit.whole]
     if not whole:
-        raise _refusal(stored, sources, tries, as_)
+        raise _refusal(stored, sources, tries, as_, given)
     best = whole[0]
     facts = best.source.describe(stored)
     found = {**best.route.arguments, **stride(best.name, facts, best.arguments), **best.arguments}
@@ -195,17 +197,12 @@ def _without_numbers(keys: Iterable[str]) -> set[str]:
     return {re.sub(r"\.\d+(?=\.|$)", ".0", key) for key in keys}
 
 
-def _attempts(stored: Stored, sources: list[Source], as_: str | None, given: dict[str, Any]) -> list[_Try]:
-    """The file against every likely network that takes the arguments ``given``."""
-    tries, refused = [], None
-    for source, route, state, names in _likely_routes(stored, sources, as_):
-        for name in names:
-            try:
-                tries.append(_attempt(source, route, state, name, given))
-            except CheckpointError as error:
-                refused = error
-    if refused is not None and not tries:
-        raise refused
+def _attempts(networks: Iterable[tuple[Source, Route, State, str]], given: dict[str, Any]) -> list[_Try]:
+    """The file against every one of the networks that takes the arguments ``given``."""
+    tries = []
+    for source, route, state, name in networks:
+        with contextlib.suppress(CheckpointError):
+            tries.append(_attempt(source, route, state, name, given))
     return tries
 
 
@@ -219,10 +216,16 @@ def _attempt(source: Source, route: Route, state: State, name: str, arguments: d
     return _Try(source, route, name, arguments, state, fit, count)
 
 
-def _refusal(stored: Stored, sources: list[Source], tries: list[_Try], as_: str | None) -> CheckpointError:
+def _refusal(
+    stored: Stored, sources: list[Source], tries: list[_Try], as_: str | None, given: dict[str, Any]
+) -> CheckpointError:
     whose = " or ".join(source.name for source in sources)
+    if not tries and as_ and any(re.fullmatch(route.models, as_) for source in sources for route in source.routes):
+        build(as_, given)  # tells which argument it does not take
     if not tries:
-        return CheckpointError(f"{stored.path}: {as_ or 'no network'} has no table for weights of {whose}")
+        if as_:
+            return CheckpointError(f"{stored.path}: {as_} has no table for weights of {whose}, whose file it is")
+        return CheckpointError(f"{stored.path}: a file of {whose}, of which no network takes {', '.join(given)}")
     nearest = min(tries, key=lambda t: (len(t.fit.missing) + len(t.fit.surplus) + len(t.fit.shapes), -t.fit.share))
     own = outline(nearest.name, nearest.arguments)
     shapes = own.shapes(count_classes(own.axes, nearest.state))
