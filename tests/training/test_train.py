@@ -6,6 +6,7 @@ import os
 import stat
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -13,6 +14,8 @@ import baimu
 from baimu.datasets.playground import Playground
 from baimu.datasets.source import Splits
 from baimu.errors import BaimuError, CheckpointError, DataError, TrainingError, UnknownNameError
+from baimu.results import Detections
+from baimu.training import evaluate
 from baimu.training import train as train_module
 from baimu.training.run import Run
 from baimu.weights.archive import read_document
@@ -66,6 +69,20 @@ def test_eval_of_the_file_is_the_score_of_the_run(run: Run) -> None:
 def test_eval_refuses_other_classes(run: Run) -> None:
     with pytest.raises(CheckpointError, match="model knows the classes disc, square, star; the data has heart"):
         baimu.eval(run.folder, Playground(3, 64, classes=["heart"]))
+
+
+def test_classes_are_matched_by_name(run: Run) -> None:
+    """Whatever their order; what is found of a class that the data lacks is nobody's, as in COCO's own tool."""
+    boxes = np.array([[0, 0, 4, 4], [1, 1, 5, 5], [2, 2, 6, 6]], np.float32)
+    scores = np.array([0.9, 0.8, 0.7], np.float32)
+    found = Detections(boxes, scores, np.array([0, 1, 2]), ("star", "ring", "disc"), (64, 64))
+    source = Playground(6, 64, classes=["disc", "star"])
+    matched = evaluate._in_classes_of(source, found)
+    assert matched.names == ("disc", "star")
+    assert matched.labels.tolist() == [1, 0]
+    np.testing.assert_array_equal(matched.boxes, boxes[[0, 2]])
+    rows = baimu.eval(run.model(), source).table()  # of a model that knows disc, square and star
+    assert [row["class"] for row in rows] == ["all", "disc", "star"]
 
 
 def test_a_stopped_run_continues_bit_for_bit(

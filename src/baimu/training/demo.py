@@ -14,7 +14,7 @@ MODEL = "fcos_r18_fpn"
 ARGUMENTS: dict[str, Any] = {"scratch": True, "width": 128, "depth": 2, "center_radius": 1.5}
 """Half as wide and half as deep a head as the paper's: seven eighths of the work on so small pictures is the head's."""
 
-DATA = "playground:train=1440,val=200,size=160,seed=0"
+DATA = "playground:train=1560,val=200,size=160,seed=0"
 RECIPE: dict[str, Any] = {
     "epochs": 6,
     "batch_size": 8,
@@ -33,7 +33,7 @@ RECIPE: dict[str, Any] = {
     "size": 160,
     "max_size": 160,
     "precision": "bf16",
-    "eval_every": 3,
+    "eval_every": 6,
     "workers": 1,
 }
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list, gather_object
@@ -19,6 +21,7 @@ from baimu.inference.predictor import Precision, Predictor
 from baimu.metrics.coco import coco_evaluate
 from baimu.metrics.scores import BoxScores
 from baimu.metrics.tables import Truth
+from baimu.results import Detections
 from baimu.weights.checkpoint import load
 
 
@@ -39,8 +42,9 @@ def eval(
 
     ``data`` is whatever :func:`baimu.train` takes. What is scored: the named ``split``; or with ``val_fraction`` the
     images that training with the same ``val_fraction`` and ``split_seed`` held out; or else val, or test, or all there
-    is. Runs on the GPU where there is one. Raises :class:`~baimu.errors.CheckpointError` if model and data name other
-    classes.
+    is. Classes are matched by name; what the model finds of classes that the data does not have is left out. Runs on
+    the GPU where there is one. Raises :class:`~baimu.errors.CheckpointError` if the data has classes that the model
+    does not know.
     """
     if not isinstance(model, nn.Module):
         model = cast(Detector, load(model))
@@ -48,10 +52,10 @@ def eval(
         source = open_data(data, val_fraction=val_fraction, seed=split_seed, masks=model.needs_masks).val
     else:
         source = open_source(data, split, masks=model.needs_masks)
-    if tuple(model.classes) != tuple(source.classes):
+    if not set(source.classes) <= set(model.classes):
         raise CheckpointError(
             f"the model knows the classes {', '.join(model.classes)}; the data has {', '.join(source.classes)}; "
-            "evaluate on data with the same classes in the same order"
+            "evaluate on data whose classes the model knows by the same names"
         )
     model.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     return score_model(model, source, batch_size=batch_size, workers=workers, precision=precision)
@@ -75,7 +79,7 @@ def score_model(
     rank, world = (0, 1) if accelerator is None else (accelerator.process_index, accelerator.num_processes)
     batches = eval_batches(source, model.preprocess, batch_size, workers=workers, rank=rank, world=world)
     predictor = Predictor(model, precision=precision)
-    share = [found for batch in batches for found in predictor.detect_batch(batch)]
+    share = [_in_classes_of(source, found) for batch in batches for found in predictor.detect_batch(batch)]
     if accelerator is None or world == 1:
         return coco_evaluate(source, share, truth=truth)
     numbered = gather_object(list(zip(range(rank, len(source), world), share, strict=True)))
@@ -84,3 +88,12 @@ def score_model(
         found = [found for _, found in sorted(numbered, key=lambda pair: pair[0])]
         scores = [coco_evaluate(source, found, truth=truth)]
     return broadcast_object_list(scores)[0]
+
+
+def _in_classes_of(source: DetectionSource, found: Detections) -> Detections:
+    """``found`` with the labels of ``source``, without what it has no name for."""
+    names = tuple(source.classes)
+    if found.names == names:
+        return found
+    labels = np.array([names.index(name) if name in names else -1 for name in found.names])[found.labels]
+    return replace(found[labels >= 0], labels=labels[labels >= 0], names=names)
