@@ -47,6 +47,7 @@ docs: $(VENV)/.dev zoo
 
 zoo: $(VENV)/.core
 	$(RUN) -m baimu.zoo
+	$(RUN) -m baimu.weights.sizes
 
 $(VENV)/.core $(VENV)/.dev: pyproject.toml constraints.txt tools/setup.sh
 	PYTHON="$(PYTHON)" bash tools/setup.sh $(VENV) $(subst .,,$(notdir $@))

@@ -12,9 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import platform
-import statistics
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,32 +22,9 @@ from torch import Tensor
 from baimu.layers.fold import fold_norms
 from baimu.targets import Targets
 from pairs import CLASSES, Pair, build_pair, largest_difference
+from turns import ratios, take_turns
 
 NAMES = ("retinanet", "fcos", "faster_rcnn")
-
-
-def take_turns(runs: dict[str, Callable[[], Any]], turns: int) -> dict[str, dict[str, float]]:
-    """Median wall and CPU milliseconds of each run; every turn times each once, after one untimed round."""
-    times: dict[str, list[tuple[float, float]]] = {name: [] for name in runs}
-    for turn in range(turns + 1):
-        for name, run in runs.items():
-            wall, cpu = time.perf_counter(), time.process_time()
-            run()
-            if turn:
-                times[name].append((time.perf_counter() - wall, time.process_time() - cpu))
-    return {
-        name: {
-            "wall_ms": 1e3 * statistics.median(t[0] for t in values),
-            "cpu_ms": 1e3 * statistics.median(t[1] for t in values),
-        }
-        for name, values in times.items()
-    }
-
-
-def ratios(times: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
-    """Each run's share of the peer's time."""
-    base = times["torchvision"]
-    return {name: {key: value[key] / base[key] for key in base} for name, value in times.items()}
 
 
 def image_of(size: int) -> Tensor:
@@ -81,7 +55,7 @@ def inference(pair: Pair, turns: int, compiled: bool) -> dict[str, Any]:
             program.detect(images)
         runs["baimu compiled"] = lambda: program.detect(images)
     times = take_turns(runs, turns)
-    return {"times": times, "ratios": ratios(times), "largest_difference": difference}
+    return {"times": times, "ratios": ratios(times, "torchvision"), "largest_difference": difference}
 
 
 def training(pair: Pair, turns: int) -> dict[str, Any]:
@@ -108,7 +82,7 @@ def training(pair: Pair, turns: int) -> dict[str, Any]:
         ours.zero_grad()
 
     times = take_turns({"torchvision": theirs, "baimu": mine}, turns)
-    result = {"times": times, "ratios": ratios(times)}
+    result: dict[str, Any] = {"times": times, "ratios": ratios(times, "torchvision")}
     if pair.name != "faster_rcnn":
         outputs = ours(images)
         leaves = type(outputs)(*([x.detach().requires_grad_(x.requires_grad) for x in part] for part in outputs))

@@ -28,7 +28,7 @@ def command(words: str) -> str:
 @pytest.mark.parametrize(
     "code",
     ["import baimu", command("--version"), command("--help"), command("models"), command("models fcos*")]
-    + [command(f"{verb} --help") for verb in ("demo", "train", "eval", "predict", "models", "data", "env")],
+    + [command(f"{verb} --help") for verb in ("demo", "train", "eval", "predict", "explain", "models", "data", "env")],
 )
 def test_nothing_heavy_is_loaded(code: str) -> None:
     loaded = loaded_by(code)

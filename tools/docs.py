@@ -127,10 +127,17 @@ def api_page() -> str:
         doc = markdown(inspect.getdoc(thing) or "")
         if inspect.isclass(thing):
             parts.append(f"\n## {name}\n\n{doc}\n")
-            parts += [_method(name, key, member) for key, member in vars(thing).items() if not key.startswith("_")]
+            parts += [_method(name, key, member) for key, member in _members(thing).items()]
         else:
             parts.append(f"\n## {name}\n\n```python\n{signature(thing)}\n```\n\n{doc}\n")
     return "".join(parts)
+
+
+def _members(kind: type) -> dict[str, Any]:
+    """The public members of a class, those of baimu's classes above it last."""
+    own = [vars(c) for c in kind.__mro__ if c.__module__.startswith("baimu")]
+    names = dict.fromkeys(name for members in own for name in members if not name.startswith("_"))
+    return {name: inspect.getattr_static(kind, name) for name in names}
 
 
 def _method(owner: str, name: str, member: Any) -> str:

@@ -14,6 +14,8 @@ _HOMES = {
     "models": "baimu.zoo",
     "Recipe": "baimu.recipes",
     "Detections": "baimu.results",
+    "Classification": "baimu.results",
+    "Explanation": "baimu.results",
     "Preprocess": "baimu.preprocess",
     "train": "baimu.training.train",
     "Run": "baimu.training.run",
@@ -22,6 +24,7 @@ _HOMES = {
     "load": "baimu.weights.checkpoint",
     "convert": "baimu.weights.conversion",
     "predict": "baimu.inference.predictor",
+    "explain": "baimu.inference.explaining",
     "data": "baimu.datasets.summary",
     "env": "baimu.environment",
 }
@@ -31,10 +34,11 @@ __all__ = ["__version__", *_HOMES]
 if TYPE_CHECKING:
     from baimu.datasets.summary import data
     from baimu.environment import env
+    from baimu.inference.explaining import explain
     from baimu.inference.predictor import predict
     from baimu.preprocess import Preprocess
     from baimu.recipes import Recipe
-    from baimu.results import Detections
+    from baimu.results import Classification, Detections, Explanation
     from baimu.training.demo import demo
     from baimu.training.evaluate import eval
     from baimu.training.run import Run

@@ -13,12 +13,16 @@ from torch import Tensor
 
 from baimu.errors import unknown
 
-Resize = Literal["shortest", "letterbox", "stretch", "none"]
+Resize = Literal["shortest", "letterbox", "stretch", "crop", "none"]
+Interpolation = Literal["bilinear", "bicubic"]
 
 
 @dataclass(frozen=True)
 class Frame:
-    """Where one source image lies in the network's input: ``x_input = x_source * scale_x + left`` (pixels)."""
+    """Where one source image lies in the network's input: ``x_input = x_source * scale_x + left`` (pixels).
+
+    ``left`` and ``top`` are negative where a crop cut that much away.
+    """
 
     source_size: tuple[int, int]  # height, width of the image as the user sees it
     size: tuple[int, int]  # height, width of its picture inside the input, padding not counted
@@ -26,6 +30,12 @@ class Frame:
     scale_y: float
     left: int = 0
     top: int = 0
+
+    @property
+    def scaled(self) -> tuple[int, int]:
+        """Height, width of the whole source at this scale, before anything is cropped."""
+        height, width = self.source_size
+        return round(height * self.scale_y), round(width * self.scale_x)
 
     def to_source(self, boxes: np.ndarray) -> np.ndarray:
         """Input boxes (n, 4) xyxy in source pixels, clipped to the source image."""
@@ -47,9 +57,10 @@ class Preprocess:
 
     ``resize``: ``shortest`` scales the shorter side to ``size`` unless the longer would pass ``max_size``;
     ``letterbox`` fits the image into a ``size`` x ``size`` square and pads it at the right and bottom;
-    ``stretch`` gives up the aspect ratio; ``none`` leaves the pixels alone. Every batch is then padded at the
+    ``stretch`` gives up the aspect ratio; ``crop`` scales the shorter side to ``size / crop_share``, rounded down, and
+    takes the middle ``size`` x ``size`` of that; ``none`` leaves the pixels alone. Every batch is then padded at the
     right and bottom to a multiple of ``pad_to``; padding is zero *after* normalisation. ``mean`` and ``std`` are
-    in 0…255 units, in the order of ``channel_order``.
+    in 0…255 units, in the order of ``channel_order``. Pixels are interpolated with antialiasing.
     """
 
     mean: tuple[float, float, float] = (123.675, 116.28, 103.53)
@@ -59,6 +70,8 @@ class Preprocess:
     size: int = 800
     max_size: int = 1333
     pad_to: int = 32
+    crop_share: float = 0.875
+    interpolation: Interpolation = "bilinear"
 
     def frame(self, height: int, width: int) -> Frame:
         """Where an image of ``height`` x ``width`` lies in the input; its resized size is ``Frame.size``."""
@@ -66,6 +79,8 @@ class Preprocess:
             return Frame((height, width), (height, width), 1.0, 1.0)
         if self.resize == "stretch":
             return Frame((height, width), (self.size, self.size), self.size / width, self.size / height)
+        if self.resize == "crop":
+            return self._middle(height, width)
         if self.resize == "letterbox":
             scale = self.size / max(height, width)
         else:
@@ -73,9 +88,17 @@ class Preprocess:
         new_height, new_width = (max(1, math.floor(side * scale + 0.5)) for side in (height, width))
         return Frame((height, width), (new_height, new_width), new_width / width, new_height / height)
 
+    def _middle(self, height: int, width: int) -> Frame:
+        """The rounding is torchvision's ``Resize`` and ``CenterCrop``, so that published figures come out again."""
+        shorter = math.floor(self.size / self.crop_share + 1e-6)
+        new_height, new_width = (shorter * side // min(height, width) for side in (height, width))
+        top, left = (-round((side - self.size) / 2) for side in (new_height, new_width))
+        size = (self.size, self.size)
+        return Frame((height, width), size, new_width / width, new_height / height, left, top)
+
     def batch_size_of(self, frames: list[Frame]) -> tuple[int, int]:
         """Height and width of the padded batch that holds all ``frames``."""
-        if self.resize == "letterbox":
+        if self.resize in ("letterbox", "crop"):
             sides = [self.size, self.size]
         else:
             sides = [max(f.size[0] + f.top for f in frames), max(f.size[1] + f.left for f in frames)]
@@ -120,3 +143,6 @@ class Preprocess:
 
 imagenet = Preprocess()
 """RGB, ImageNet mean and deviation, shorter side 800, longer at most 1333: the detection default."""
+
+signed = Preprocess(mean=(127.5, 127.5, 127.5), std=(127.5, 127.5, 127.5))
+"""As ``imagenet`` with pixels in −1…1, TensorFlow's habit: Inception networks and what was converted from there."""

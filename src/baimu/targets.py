@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -53,13 +54,33 @@ class Targets:
         boxes, labels, sizes = (t.to(device, non_blocking=True) for t in (self.boxes, self.labels, self.sizes))
         return Targets(boxes, labels, sizes, masks)
 
+    def pin_memory(self) -> Targets:
+        masks = None if self.masks is None else [m.pin_memory() for m in self.masks]
+        return Targets(self.boxes.pin_memory(), self.labels.pin_memory(), self.sizes.pin_memory(), masks)
+
+
+@dataclass(frozen=True)
+class ClassTargets:
+    """What each class has of an image: 1 for its label, less where images were mixed or labels smoothed, 1 for each of
+    several labels; −1 where nobody knows, which does not train.
+    """
+
+    shares: Float[Tensor, "b k"]
+    sizes: None = None  # all images of a batch have its size
+
+    def to(self, device: torch.device | str) -> ClassTargets:
+        return ClassTargets(self.shares.to(device, non_blocking=True))
+
+    def pin_memory(self) -> ClassTargets:
+        return ClassTargets(self.shares.pin_memory())
+
 
 @dataclass(frozen=True)
 class Batch:
     """Images as uint8 RGB (B, 3, H, W), not yet normalised, their targets, and where each of them came from."""
 
     images: Tensor
-    targets: Targets
+    targets: Any  # Targets, or those of another task, which move and pin themselves
     frames: list[Frame]
     names: list[str]  # file or scene names, for messages
     indices: list[int] = field(default_factory=list)  # positions in the data set
@@ -72,7 +93,4 @@ class Batch:
         return Batch(images, self.targets.to(device), self.frames, self.names, self.indices)
 
     def pin_memory(self) -> Batch:
-        masks = None if self.targets.masks is None else [m.pin_memory() for m in self.targets.masks]
-        t = self.targets
-        targets = Targets(t.boxes.pin_memory(), t.labels.pin_memory(), t.sizes.pin_memory(), masks)
-        return Batch(self.images.pin_memory(), targets, self.frames, self.names, self.indices)
+        return Batch(self.images.pin_memory(), self.targets.pin_memory(), self.frames, self.names, self.indices)

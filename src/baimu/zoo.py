@@ -17,6 +17,7 @@ from baimu.errors import unknown
 if TYPE_CHECKING:
     from torch import nn
 
+    from baimu.preprocess import Preprocess
     from baimu.recipes import Recipe
 
 Build = TypeVar("Build", bound="Callable[..., nn.Module]")
@@ -51,6 +52,33 @@ def model(
     return register
 
 
+def backbone(
+    *,
+    paper: str,
+    recipe: Recipe,
+    preprocess: Preprocess | None = None,
+    reported: dict[str, float] | None = None,
+) -> Callable[[Build], Build]:
+    """Put the classifier that the decorated backbone makes into the catalogue, under the function's own name.
+
+    Options of the name are those of :class:`~baimu.classification.classifier.Classifier`, and of the function.
+    ``preprocess`` (ImageNet's mean and deviation) takes its sizes from ``recipe``.
+    """
+
+    def register(build: Build) -> Build:
+        def make(num_classes: int = 1000, **options: Any) -> nn.Module:
+            room = importlib.import_module("baimu.classification.classifier")
+            return room.make_classifier(build, recipe, preprocess, num_classes, options)
+
+        title = (inspect.getdoc(build) or "").partition("\n")[0]
+        name = getattr(build, "__name__", "")
+        info = ModelInfo(name, build.__module__, "classification", paper, title, reported or {})
+        _built_in[name] = (info, make, recipe)
+        return build
+
+    return register
+
+
 @functools.cache
 def index() -> dict[str, ModelInfo]:
     """Every name, from the generated ``zoo.json`` (made by ``python -m baimu.zoo``; a test keeps it true)."""
@@ -80,6 +108,8 @@ def _entry(name: str) -> tuple[ModelInfo, Callable[..., nn.Module], Recipe]:
 
 def model_info(name: str) -> ModelInfo:
     """The catalogue's row of ``name``; an unknown name offers the nearest ones."""
+    if name in _built_in:
+        return _built_in[name][0]
     if name not in index():
         raise unknown("model", name, index())
     return index()[name]
@@ -120,7 +150,7 @@ def _collect() -> list[dict[str, Any]]:
     """Import every module that could hold a name and list what they registered."""
     import pkgutil
 
-    for room in ("backbones", "detection", "instance_segmentation"):
+    for room in ("backbones", "classification", "detection", "instance_segmentation"):
         package = importlib.import_module(f"baimu.{room}")
         for found in pkgutil.iter_modules(package.__path__):
             importlib.import_module(f"baimu.{room}.{found.name}")

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
+import timm
 import torch
 import torch.nn.functional as F
 import torchvision
 from torch import Tensor, nn
 
 from baimu.backbones import resnet
-from baimu.backbones.resnet import Bottleneck, ResNet, resnet18, resnet50
-from baimu.layers.norm import FrozenBatchNorm2d, affine_batch_norm, frozen_batch_norm, group_norm
+from baimu.backbones.resnet import BasicBlock, Block, Bottleneck, ResNet, resnet18, resnet50
+from baimu.layers.drop_path import DropPath
+from baimu.layers.fold import fold_norms
+from baimu.layers.norm import FrozenBatchNorm2d, affine_batch_norm, batch_norm, frozen_batch_norm, group_norm
+from baimu.weights.families.resnet_deep import TIMM
+from baimu.weights.keys import renamed
 from tests.layers.test_norm import learned, noise
 
 LEARNED = ("conv1.weight", "layer2.0.downsample.0.weight", "layer4.1.bn2.weight")
@@ -149,10 +155,10 @@ def test_dilation_of_a_basic_block_keeps_the_map_and_reaches_as_far() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"out": ()}, r"out must name levels of \(2, 3, 4, 5\) in rising order, got \(\)"),
+        ({"out": ()}, r"out must name levels of \(1, 2, 3, 4, 5\) in rising order, got \(\)"),
         ({"out": (5, 3)}, "rising order"),
         ({"out": (3, 3)}, "rising order"),
-        ({"out": (1, 2)}, "rising order"),
+        ({"out": (2, 6)}, "rising order"),
         ({"frozen_stages": 6}, "0 .* to 5 .*, got 6"),
         ({"frozen_stages": -1}, "got -1"),
         ({"output_stride": 4}, "output_stride must be 8, 16 or 32, got 4"),
@@ -210,3 +216,220 @@ def test_one_group_of_64_is_a_resnet_and_other_groups_refuse_its_weights() -> No
 def test_basic_blocks_have_no_groups() -> None:
     with pytest.raises(ValueError, match="only bottlenecks have groups and a base width, got 32 and 4"):
         resnet18(groups=32, base_width=4)
+
+
+def trained(net: nn.Module) -> Any:
+    """Norms as after training."""
+    for i, layer in enumerate(m for m in net.modules() if isinstance(m, nn.BatchNorm2d | FrozenBatchNorm2d)):
+        learned(layer, seed=i)
+    return net.eval()
+
+
+def near(found: Tensor, expected: Tensor, tolerance: float = 1e-5) -> None:
+    """Differences are of rounding, measured by the largest value."""
+    assert found.shape == expected.shape
+    assert (found - expected).abs().max() <= tolerance * expected.abs().max()
+
+
+def twin(net: ResNet, **options: Any) -> ResNet:
+    """A network of ``options`` with the parameters of ``net``, whose names and shapes must be the same."""
+    made = resnet50(**options) if net.channels[-1] == 2048 else resnet18(**options)
+    made.load_state_dict(net.state_dict())
+    return made.eval()
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("build", [resnet18, resnet50])
+@pytest.mark.parametrize("stride_in_3x3", [True, False], ids=["pytorch", "caffe"])
+@pytest.mark.parametrize("output_stride", [8, 16])
+def test_a_dilated_network_computes_the_strided_ones_cells(build: Any, stride_in_3x3: bool, output_stride: int) -> None:
+    """Dilation adds cells between those of the strided network, and changes none of them; names stay."""
+    torch.manual_seed(0)
+    strided = trained(build(out=(4, 5), stride_in_3x3=stride_in_3x3))
+    dilated = twin(strided, out=(4, 5), stride_in_3x3=stride_in_3x3, output_stride=output_stride)
+    images = noise(1, 3, 96, 64)
+    for few, many, stride in zip(strided(images), dilated(images), strided.strides, strict=True):
+        step = stride // min(stride, output_stride)
+        assert many.shape[2] == step * few.shape[2]
+        near(many[:, :, ::step, ::step], few)
+
+
+def dilations(net: ResNet, level: int) -> list[int]:
+    return [block.conv2.dilation[0] for block in net.get_submodule(f"layer{level - 1}")]
+
+
+def test_the_dilation_of_every_block() -> None:
+    eight = resnet50(output_stride=8)
+    assert [dilations(eight, 4), dilations(eight, 5)] == [[1, 2, 2, 2, 2, 2], [2, 4, 4]], "mmseg's contract_dilation"
+    whole = resnet50(output_stride=8, dilate_from=1)
+    assert [dilations(whole, 4), dilations(whole, 5)] == [[2] * 6, [4] * 3], "mmdetection's and detectron2's"
+    grid = resnet50(output_stride=16, multi_grid=(1, 2, 4))
+    assert [dilations(grid, 4), dilations(grid, 5)] == [[1] * 6, [2, 4, 8]], "DeepLab v3, Table 3"
+    assert {b.conv2.padding for b in grid.layer4} == {(2, 2), (4, 4), (8, 8)}, "the map keeps its size"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"dilate_from": 0}, "dilate_from must be 1 or 2, .* got 0"),
+        ({"multi_grid": (1, 2)}, r"a factor for each of 3 blocks, got \(1, 2\)"),
+        ({"drop_path": 1.0}, "1 excluded"),
+    ],
+)
+def test_impossible_blocks_are_refused(options: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        resnet50(**options)
+
+
+def test_an_option_that_no_block_has_is_refused() -> None:
+    with pytest.raises(TypeError, match="gruops"):
+        resnet18(gruops=2)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("act", ["silu", "leaky_relu"])
+def test_another_activation_stands_everywhere_as_in_timm(act: str) -> None:
+    torch.manual_seed(0)
+    theirs = timm.create_model("resnet18d", act_layer=act, features_only=True, out_indices=(1, 2, 3, 4))
+    made = {"silu": nn.SiLU, "leaky_relu": nn.LeakyReLU}[act]
+    ours = resnet.resnet18_v1d(act=made)
+    assert not any(isinstance(m, nn.ReLU) for m in ours.modules())
+    state = {k.removeprefix("backbone."): v for k, v in renamed(trained(theirs).state_dict(), TIMM).items()}
+    ours.load_state_dict(state)
+    images = noise(1, 3, 64, 64)
+    for found, expected in zip(ours.eval()(images), theirs(images), strict=True):
+        near(found, expected)
+
+
+def test_an_activation_that_learns_has_parameters_of_its_own_in_every_place() -> None:
+    net = resnet18(act=nn.PReLU)
+    learns = [n for n, p in net.named_parameters() if p.numel() == 1]
+    assert len(learns) == 1 + 8 * 2
+    sum(x.mean() for x in net(noise(2, 3, 64, 64))).backward()
+    assert all(net.get_parameter(n).grad is not None for n in learns)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("stem", [(64,), (32, 32, 64)])
+def test_a_block_whose_last_norm_starts_at_zero_is_its_shortcut(stem: tuple[int, ...]) -> None:
+    net = resnet50(last_scale=0.0, stem=stem, avg_down=len(stem) > 1)
+    x = noise(1, 64, 16, 16).relu()
+    for layer in (net.layer1, net.layer2):
+        for block in layer.eval():
+            shortcut = x if block.downsample is None else block.downsample(x)
+            x = block(x)
+            assert torch.equal(x, shortcut.relu())
+
+
+@torch.no_grad()
+def test_drop_path_leaves_branches_away_for_whole_images_in_training_only() -> None:
+    torch.manual_seed(0)
+    net = resnet18(drop_path=0.6)
+    rates = [m.rate for m in net.modules() if isinstance(m, DropPath)]
+    assert rates == pytest.approx([0.6 * i / 7 for i in range(8)])
+    block, x = trained(net).layer4[1], noise(64, 512, 2, 2).relu()
+    whole = block(x)
+    block.drop_path.train()
+    block.training = True  # the block's norms stay in evaluation, so that only the dropping differs
+    found = block(x)
+    alone = (found - x.relu()).abs().amax((1, 2, 3)) == 0
+    assert 20 <= int(alone.sum()) <= 56, "about 0.6 of 64"
+    kept = ~alone
+    branch = F.relu(x) * 0 + block.bn2(block.conv2(block.bn1(block.conv1(x)).relu()))
+    torch.testing.assert_close(found[kept], (x + branch / 0.4).relu()[kept], atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(whole, (x + branch).relu(), atol=1e-4, rtol=1e-4)
+    assert torch.equal(net.eval()(noise(2, 3, 64, 64))[-1], twin(net)(noise(2, 3, 64, 64))[-1])
+
+
+class Doubling(nn.Module):
+    """A plug-in with an initialisation of its own."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.mix = nn.Conv2d(channels, channels, 1, bias=False)
+        nn.init.dirac_(self.mix.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return 2 * self.mix(x)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("kind", [BasicBlock, Bottleneck])
+def test_a_plug_in_stands_before_the_addition_and_keeps_its_initialisation(kind: type[Block]) -> None:
+    torch.manual_seed(0)
+    net = trained(ResNet(kind, (2, 2, 2, 2), block_plugin=Doubling, plugged=(3, 4), out=(4,)))
+    assert [block.plugin is not None for i in (1, 2, 3) for block in net.get_submodule(f"layer{i}")] == [
+        *(False, False),
+        *(True, True, True, True),
+    ]
+    for channels, block in zip((128, 256), (net.layer2[1], net.layer3[1]), strict=True):
+        channels *= kind.expansion
+        assert torch.equal(block.plugin.mix.weight[:, :, 0, 0], torch.eye(channels))
+        x = noise(2, channels, 4, 4).relu()
+        doubled = block(x)
+        block.plugin = None
+        branch = block.bn1(block.conv1(x)).relu()
+        branch = block.bn2(block.conv2(branch))
+        if kind is Bottleneck:
+            branch = block.bn3(block.conv3(branch.relu()))
+        torch.testing.assert_close(doubled, (x + 2 * branch).relu(), atol=1e-4, rtol=1e-4)
+
+
+class Deformable(nn.Module):
+    """A 3x3 that may look elsewhere (1703.06211), called like ``nn.Conv2d``; it starts looking where a 3x3 looks."""
+
+    def __init__(self, channels: int, out_channels: int, kernel: int, **place: Any) -> None:
+        super().__init__()
+        groups, bias = place.pop("groups", 1), place.pop("bias")
+        assert not bias
+        self.place, shape = place, (out_channels, channels // groups, kernel, kernel)
+        self.weight = nn.Parameter(noise(*shape, seed=5) / 30)
+        self.offsets = nn.Conv2d(channels, 2 * kernel**2, kernel, **place)
+        nn.init.zeros_(self.offsets.weight)
+        nn.init.zeros_(self.offsets.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torchvision.ops.deform_conv2d(x, self.offsets(x), self.weight, **self.place)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("norm", [batch_norm, frozen_batch_norm])
+def test_every_3x3_of_the_plugged_levels_can_be_another_convolution(norm: Any) -> None:
+    """A deformable one without offsets is the plain network, dilated and grouped too, and folded."""
+    options = {"groups": 2, "base_width": 32, "output_stride": 16, "norm": norm, "out": (3, 4, 5)}
+    net = trained(ResNet(Bottleneck, (1, 1, 1, 2), conv=Deformable, plugged=(4, 5), **options))
+    kinds = [type(block.conv2) for i in range(1, 5) for block in net.get_submodule(f"layer{i}")]
+    assert kinds == [nn.Conv2d, nn.Conv2d, Deformable, Deformable, Deformable]
+    assert not net.layer4[0].conv2.offsets.weight.any(), "it keeps its own initialisation"
+    plain = ResNet(Bottleneck, (1, 1, 1, 2), **options).eval()
+    plain.load_state_dict({k: v for k, v in net.state_dict().items() if "offsets" not in k})
+    images = noise(1, 3, 64, 64)
+    for found, folded, expected in zip(net(images), fold_norms(net)(images), plain(images), strict=True):
+        near(found, expected)
+        near(folded, expected)
+
+
+def test_a_shortcut_that_averages_reads_every_cell_and_rounds_up() -> None:
+    pool, conv, norm = resnet.resnet18_v1d().layer2[0].downsample
+    assert (conv.stride, conv.kernel_size, type(norm)) == ((1, 1), (1, 1), nn.BatchNorm2d)
+    x = torch.tensor([[[[1.0, 2, 3], [4, 5, 6], [7, 8, 9]]]])
+    assert torch.equal(pool(x), torch.tensor([[[[3.0, 4.5], [7.5, 9]]]])), "cells beyond the border do not count"
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", ["resnet18_v1c", "resnet18_v1d", "resnet50_v1s"])
+def test_deep_stems_keep_their_names_in_every_form(name: str) -> None:
+    torch.manual_seed(0)
+    build = getattr(resnet, name)
+    plain = trained(build())
+    for options in ({"output_stride": 8}, {"small_images": True}, {"frozen_stages": 1}):
+        net = build(**options)
+        net.load_state_dict(plain.state_dict())
+        maps = net.eval()(noise(1, 3, 64, 64))
+        assert [64 // x.shape[2] for x in maps] == list(net.strides)
+    frozen = {n.split(".")[0] for n, p in net.named_parameters() if not p.requires_grad}
+    assert frozen == {"conv1", "bn1", "conv2", "bn2", "conv3", "bn3"}
+    images = noise(1, 3, 64, 64)
+    for found, expected in zip(fold_norms(plain)(images), plain(images), strict=True):
+        near(found, expected)
+    assert not any(isinstance(m, nn.BatchNorm2d | nn.Conv2d) for m in fold_norms(plain).modules())

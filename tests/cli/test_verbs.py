@@ -18,7 +18,7 @@ from baimu.errors import BaimuError
 
 from .conftest import TINY
 
-VERBS = ("demo", "train", "eval", "predict", "models", "convert", "data", "env")
+VERBS = ("demo", "train", "eval", "predict", "explain", "models", "convert", "data", "env")
 
 
 @pytest.mark.parametrize("verb", VERBS)

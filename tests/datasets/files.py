@@ -64,3 +64,26 @@ def write_yolo(root: Path, labels: Mapping[str, str | None], size: tuple[int, in
         file.parent.mkdir(parents=True, exist_ok=True)
         if text is not None:
             file.write_text(text, encoding="utf-8")
+
+
+def write_classes(root: Path, counts: Mapping[str, int], size: tuple[int, int] = (20, 24)) -> Path:
+    """Class folders with so many images each; names such as ``train/cat`` make splits."""
+    for number, (name, count) in enumerate(counts.items()):
+        (root / name).mkdir(parents=True, exist_ok=True)
+        for i in range(count):
+            write_image(root / name / f"{i}.png", size, seed=100 * number + i)
+    return root
+
+
+def idx_bytes(array: np.ndarray, kind: int = 8) -> bytes:
+    """An idx file's content: magic number, sizes, numbers."""
+    sizes = np.array(array.shape, ">u4").tobytes()
+    return bytes([0, 0, kind, array.ndim]) + sizes + array.astype({8: ">u1", 12: ">i4"}[kind]).tobytes()
+
+
+def write_idx(root: Path, prefix: str, labels: Sequence[int], *, size: tuple[int, ...] = (6, 5)) -> None:
+    """A pair of plain idx files; image i is filled with i."""
+    root.mkdir(parents=True, exist_ok=True)
+    pixels = np.stack([np.full(size, i, np.uint8) for i in range(len(labels))])
+    (root / f"{prefix}-images-idx3-ubyte").write_bytes(idx_bytes(pixels))
+    (root / f"{prefix}-labels-idx1-ubyte").write_bytes(idx_bytes(np.array(labels)))

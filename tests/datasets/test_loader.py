@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+from baimu.datasets.batches import steps_per_epoch
 from baimu.datasets.formats.voc import read_voc
-from baimu.datasets.loader import eval_batches, load_sample, steps_per_epoch, train_batches
+from baimu.datasets.loader import eval_batches, load_sample, train_batches
 from baimu.datasets.playground import Playground
 from baimu.errors import BaimuError, DataError, ImageError
 from baimu.preprocess import Preprocess

@@ -101,6 +101,14 @@ def test_boxes_that_need_no_change_stay_through_all_stages() -> None:
         torch.testing.assert_close(later, clip_boxes(first.boxes, targets().sizes), atol=1e-4, rtol=1e-5)
 
 
+@torch.no_grad()
+def test_each_stage_moves_its_boxes_by_its_own_deviations() -> None:
+    boxes, _, deltas = heads()(pool, proposals().boxes, targets().sizes)
+    for t, stage in enumerate(STAGES):
+        moved = decode_deltas(boxes[t], deltas[t][:, :, 0], stage.stds)
+        torch.testing.assert_close(boxes[t + 1], clip_boxes(moved, targets().sizes))
+
+
 def test_no_gradient_passes_to_the_stage_before() -> None:
     head = heads()
     losses, _ = head.losses(pool, proposals(), targets(), sample_all, smooth_l1_loss)

@@ -195,7 +195,7 @@ def test_nothing_in_nothing_out(finder):
     assert list(predict(finder, iter([]), stream=True)) == []
 
 
-def test_detect_batch_uses_frames_and_names(finder, picture):
+def test_predict_batch_uses_frames_and_names(finder, picture):
     """What evaluation calls: a loader's batch in, results in source pixels out, all scores kept, no image held."""
     images = [picture(50, 100, (20, 10, 60, 40)), picture(96, 96, None)]
     pixels = np.zeros((2, 96, 192, 3), np.uint8)
@@ -206,7 +206,7 @@ def test_detect_batch_uses_frames_and_names(finder, picture):
         [torch.zeros(0, 4)] * 2, [torch.zeros(0, dtype=torch.int64)] * 2, [f.size for f in frames]
     )
     batch = Batch(torch.from_numpy(pixels).permute(0, 3, 1, 2), targets, frames, ["a", "b"])
-    first, second = Predictor(finder).detect_batch(batch)
+    first, second = Predictor(finder, score_threshold=None).predict_batch(batch)
     assert (first.source, second.source) == ("a", "b")
     assert first.size == (50, 100)
     assert first.scores.tolist() == pytest.approx([0.8, 0.1])
@@ -223,7 +223,7 @@ def test_a_folded_copy_runs_in_the_models_place(picture, monkeypatch):
     for i, norm in enumerate(m for m in model.modules() if isinstance(m, torch.nn.BatchNorm2d)):
         learned(norm, seed=i)
     model.score_threshold, images = 0.001, [picture(60, 90, BOX), picture(64, 64, (10, 10, 50, 50))]
-    plain, folded = Predictor(model, fold=False), Predictor(model)
+    plain, folded = (Predictor(model, score_threshold=None, fold=fold) for fold in (False, True))
     kinds = [{type(m) for m in p.model.modules()} for p in (plain, folded)]
     assert [torch.nn.BatchNorm2d in k for k in kinds] == [True, False]
     for a, b in zip(plain(images), folded(images), strict=True):
@@ -277,9 +277,8 @@ def test_prediction_and_evaluation_see_the_same_pixels(finder):
     scenes = Playground(6, size=80)
     finder.preprocess = finder.preprocess.replace(resize="letterbox", size=64)
     predicted = predict(finder, scenes, score_threshold=0.0, batch_size=3)
-    evaluated = [
-        f for batch in eval_batches(scenes, finder.preprocess, 2) for f in Predictor(finder).detect_batch(batch)
-    ]
+    predictor = Predictor(finder, score_threshold=None)
+    evaluated = [f for batch in eval_batches(scenes, finder.preprocess, 2) for f in predictor.predict_batch(batch)]
     assert sum(map(len, predicted)) > 0
     for a, b in zip(predicted, evaluated, strict=True):
         assert a.source == b.source

@@ -143,3 +143,21 @@ def test_a_fused_convolution_is_conv_add_relu(add: bool, relu: bool, plain: bool
     expected = conv(x) + other if add else conv(x)
     torch.testing.assert_close(found, expected.relu() if relu else expected, atol=1e-5, rtol=1e-5)
     assert torch.equal(other, kept), "the summand is not written to"
+
+
+ACTIVATIONS = (
+    nn.ReLU(), nn.ReLU6(), nn.Hardtanh(-0.5, 0.7), nn.LeakyReLU(0.2), nn.SiLU(), nn.Hardswish(), nn.Sigmoid(),
+    nn.Hardsigmoid(), nn.Tanh(), nn.GELU(), nn.GELU("tanh"), nn.Mish(), nn.ELU(), nn.PReLU(),
+)  # fmt: skip
+"""Those that oneDNN computes, and others."""
+
+
+@pytest.mark.parametrize("add", [False, True])
+@pytest.mark.parametrize("act", ACTIVATIONS, ids=repr)
+@torch.no_grad()
+def test_a_fused_convolution_ends_with_any_activation(act: nn.Module, add: bool) -> None:
+    torch.manual_seed(0)
+    conv = nn.Conv2d(8, 16, 3, 1, 1, groups=8)
+    x, other = noise(2, 8, 9, 9) * 5, noise(2, 16, 9, 9, seed=2)
+    plain = conv(x) + other if add else conv(x)
+    torch.testing.assert_close(FusedConv2d(conv).fused(x, other if add else None, act=act), act(plain))

@@ -9,12 +9,14 @@ from torch import nn
 
 from baimu.layers.norm import (
     FrozenBatchNorm2d,
+    activated,
     affine_batch_norm,
     batch_norm,
     conv_norm,
     frozen_batch_norm,
     group_norm,
     sync_batch_norm,
+    with_numbers,
 )
 
 CHANNELS = 32
@@ -86,3 +88,25 @@ def test_conv_norm_is_conv_then_norm_then_add_then_relu(make, bias: bool, relu: 
     slopes = torch.autograd.grad((plain * weight).sum(), learning)
     for ours, theirs in zip(torch.autograd.grad((found * weight).sum(), learning), slopes, strict=True):
         torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
+
+
+def test_a_papers_numbers_go_to_whatever_has_them() -> None:
+    made = with_numbers(batch_norm, eps=1e-3, momentum=0.01)(CHANNELS)
+    assert (made.eps, made.momentum) == (1e-3, 0.01)
+    assert with_numbers(batch_norm, eps=1e-3)(CHANNELS).momentum == 0.1
+    assert with_numbers(frozen_batch_norm, eps=1e-3, momentum=0.01)(CHANNELS).eps == 1e-3
+    assert not hasattr(with_numbers(group_norm, eps=1e-3, momentum=0.01)(CHANNELS), "momentum")
+
+
+@pytest.mark.parametrize("act", [nn.ReLU, nn.ReLU6, nn.SiLU, nn.Hardswish, nn.Mish, nn.LeakyReLU])
+def test_an_activation_writes_over_its_input_only_where_no_gradient_misses_it(act: type[nn.Module]) -> None:
+    x = noise(3, 5) * 4
+    expected = act()(x)
+    frozen = x.clone()
+    torch.testing.assert_close(activated(frozen, act()), expected)
+    assert torch.equal(frozen, expected) == (act in (nn.ReLU, nn.ReLU6, nn.SiLU, nn.Hardswish))
+    leaf = x.clone().requires_grad_()
+    found, plain = activated(leaf * 1, act()), act()(leaf)
+    slopes = [torch.autograd.grad(out.square().sum(), leaf)[0] for out in (found, plain)]
+    torch.testing.assert_close(slopes[0], slopes[1])
+    assert torch.equal(activated(x, None), x)

@@ -6,11 +6,9 @@ The golden file here is made of our own small detector, so that nothing outside 
 from __future__ import annotations
 
 import copy
-import importlib
 import json
 import shutil
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +18,9 @@ import torch
 from torch import Tensor, nn
 
 from baimu import zoo
-from baimu.backbones.resnet import resnet50
 from baimu.errors import DataError
 from baimu.weights.keys import convert_back
+from tests.backbones.families import BY_NAME
 from tests.parity import __main__ as command
 from tests.parity import compare as compare_module
 from tests.parity.compare import SOURCES, attempt, build, compare, recognise
@@ -30,7 +28,7 @@ from tests.parity.golden import Golden, golden_files
 from tests.parity.outcome import Outcome, rounded, worst
 from tests.parity.page import is_on_page, page, table
 from tests.parity.pattern import ANY, unlike
-from tests.parity.peers import compare_backbone, difference, peers
+from tests.parity.peers import classifiers, difference, peers
 from tests.parity.sets import matched
 
 TEST = {"nms_pre": 50, "min_bbox_size": 0, "score_thr": 0.05, "nms": {"type": "nms", "iou_threshold": 0.5}}
@@ -272,14 +270,16 @@ def test_a_folder_without_files_says_so(tmp_path: Path, capsys: pytest.CaptureFi
 
 def test_a_backbone_that_is_not_the_librarys_differs() -> None:
     """The same parameters, but the stride in the 1x1 convolutions."""
-    adapter = importlib.import_module("tests.parity.peers.with_torchvision")
-    builders = {style: partial(resnet50, stride_in_3x3=style == "pytorch") for style in ("pytorch", "caffe")}
+    row = BY_NAME["resnet50"]
     apart = {
-        style: worst(difference(found, expected) for _, found, expected in compare_backbone(adapter, "resnet50", build))
-        for style, build in builders.items()
+        in_3x3: worst(
+            difference(found, expected)
+            for _, found, expected in classifiers.compare(row, row.peers[0], [(64, 96)], stride_in_3x3=in_3x3)
+        )
+        for in_3x3 in (True, False)
     }
-    assert apart["pytorch"] < 1e-6
-    assert apart["caffe"] > 0.1
+    assert apart[True] < 1e-6
+    assert apart[False] > 0.1
 
 
 def test_peers_follow_from_names() -> None:

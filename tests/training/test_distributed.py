@@ -183,7 +183,8 @@ def test_sharded_parameters_train_save_and_continue_like_whole_ones(
         return accelerator
 
     alone, two = tmp_path / "alone", tmp_path / "two"
-    changes = {"ema_decay": 0.0, "optimizer": "adam", "schedule": "constant", "accumulate": 2, "clip_norm": 1.0}
+    changes = {"ema_decay": 0.0, "optimizer": "adam", "lr": 0.005, "schedule": "constant", "accumulate": 2}
+    changes |= {"clip_norm": 1.0, "l1": 0.001, "l2": 0.01}
     run(alone, epochs=3, model=StillDetector, **changes)
     monkeypatch.setattr(tiny, "build_accelerator", sharding)
 

@@ -61,7 +61,7 @@ def test_a_step_is_the_optimiser_s_own(tmp_path: Path) -> None:
     reference = PlainDetector()
     reference.load_state_dict(training.model.state_dict())
     recipe = training.recipe
-    optimizer = torch.optim.SGD(reference.parameters(), recipe.lr, recipe.momentum, weight_decay=recipe.weight_decay)
+    optimizer = torch.optim.SGD(reference.parameters(), recipe.lr, 0.9, weight_decay=recipe.weight_decay)
     for (batch,), _ in zip(training.task.steps(0, 0), range(2), strict=False):
         optimise(training, [batch])
         optimizer.zero_grad()
@@ -130,10 +130,10 @@ def test_two_optimisers_take_turns_in_the_same_loop(tmp_path: Path) -> None:
 
 def test_a_training_of_two_optimisers_is_saved_and_continued(tmp_path: Path) -> None:
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    run(whole, model=Duel, task=DuelTask, optimizer="adam", epochs=2, seed=1)
-    run(broken, model=Duel, task=DuelTask, optimizer="adam", epochs=2, seed=1)
+    run(whole, model=Duel, task=DuelTask, optimizer="adam", lr=0.005, epochs=2, seed=1)
+    run(broken, model=Duel, task=DuelTask, optimizer="adam", lr=0.005, epochs=2, seed=1)
     assert part(weights_of(whole), "optimizer.g_losses").keys() >= {"painter.weight.exp_avg", "painter.weight.step"}
-    resumed = start(broken, model=Duel, task=DuelTask, optimizer="adam", epochs=2, seed=1, resume=True)
+    resumed = start(broken, model=Duel, task=DuelTask, optimizer="adam", lr=0.005, epochs=2, seed=1, resume=True)
     assert resumed.place.step == 12
     assert [len(phase.optimizer.state) for phase in resumed.phases] == [4, 2]
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from baimu.weights.classes import ClassAxis, assumed_names, class_axes, count_classes, move_rows
-from baimu.weights.recognise import outline
+from baimu.weights.outline import outline
 
 CATS = ("cat", "dog", "owl")
 
@@ -16,7 +16,7 @@ def test_axes_say_how_many_rows_a_class_has() -> None:
     assert axes["head.classify.weight"] == ClassAxis(0, 1, 1), "background"
     assert axes["head.regress.bias"] == ClassAxis(0, 4, 0)
     assert outline("retinanet_r18_fpn", {}).axes["head.classify.bias"] == ClassAxis(0, 9, 0)
-    assert outline("resnet18", {}).axes == {}
+    assert outline("resnet18", {}).axes["head.linear.weight"] == ClassAxis(0, 1, 0)
     assert class_axes({"a": torch.Size((3, 7))}, {"a": torch.Size((3, 9))}) == {"a": ClassAxis(1, 2, 3)}
 
 

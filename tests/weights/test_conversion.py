@@ -15,6 +15,8 @@ from torchvision.models import resnet18
 import baimu
 from baimu.errors import CheckpointError
 from baimu.weights.archive import read_document
+from baimu.weights.keys import convert_back
+from baimu.weights.recognise import source_named
 from baimu.weights.stored import read_stored
 from tests.training.small import small_data, small_fcos
 from tests.weights.pieces import detectron2_names, spread
@@ -95,14 +97,54 @@ def test_detectron2_to_ours_and_back(tmp_path: Path) -> None:
     assert model.preprocess.channel_order == "bgr"
 
 
+def test_a_classifier_there_and_back(tmp_path: Path) -> None:
+    theirs = spread(resnet18(weights=None, num_classes=3)).state_dict()
+    path = saved(theirs, tmp_path / "resnet18.pth")
+    ours = quiet(path, tmp_path / "ours.safetensors", classes=["a", "b", "c"])
+    assert read_document(ours)["model"] == ["resnet18", {"num_classes": 3}]
+    assert baimu.load(ours).classes == ("a", "b", "c")
+    for to in ("timm", "torchvision"):
+        assert same(read_stored(baimu.convert(ours, tmp_path / "back.pth", to=to)).tensors, theirs)
+    other = baimu.convert(ours, tmp_path / "mmpretrain.pth", to="openmmlab")
+    assert read_stored(other).about["meta"]["CLASSES"] == ["a", "b", "c"]
+    again = quiet(other, tmp_path / "again.safetensors")
+    assert same(load_file(again), load_file(ours))
+    assert read_document(again)["preprocess"] == read_document(ours)["preprocess"]
+    with pytest.raises(CheckpointError, match="resnet18: there is no table for weights of detr"):
+        baimu.convert(ours, tmp_path / "detr.pth", to="detr")
+
+
 def test_a_backbone_there_and_back(tmp_path: Path) -> None:
     theirs = {k: v for k, v in spread(resnet18(weights=None)).state_dict().items() if not k.startswith("fc.")}
-    path = saved({**theirs, "fc.weight": torch.zeros(10, 512), "fc.bias": torch.zeros(10)}, tmp_path / "resnet18.pth")
+    path = saved(theirs, tmp_path / "resnet18.pth")
+    ours = quiet(path, tmp_path / "ours.safetensors")
+    assert (read_document(ours)["model"], read_document(ours)["part"]) == (["resnet18", {}], "backbone")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert torch.equal(baimu.load(ours).conv1.weight, theirs["conv1.weight"])
+        back = baimu.convert(ours, tmp_path / "back.pth", to="timm")
+    assert same(read_stored(back).tensors, theirs)
+
+
+@pytest.mark.parametrize("author", ["torchvision", "MSRA"])
+def test_detectron2s_pickles_for_imagenet_there_and_back(author: str, tmp_path: Path) -> None:
+    """The author tells channel order and stride; both are kept."""
+    route = source_named("detectron2").route("resnet50")
+    theirs = convert_back(baimu.create_model("resnet50").state_dict(), route)
+    theirs = {key: value for key, value in theirs.items() if not key.endswith("num_batches_tracked")}
+    arrays = {key: value.numpy() for key, value in theirs.items()}
+    path = tmp_path / "R-50.pkl"
+    path.write_bytes(pickle.dumps({"model": arrays, "__author__": author, "matching_heuristics": True}))
     ours = baimu.convert(path, tmp_path / "ours.safetensors")
-    assert read_document(ours)["model"] == ["resnet18", {}]
-    assert torch.equal(baimu.load(ours).conv1.weight, theirs["conv1.weight"])
-    back = baimu.convert(ours, tmp_path / "back.pth", to="timm")
-    assert same(read_stored(back).tensors, theirs), "all but the classifier"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model = baimu.load(ours)
+    assert model.backbone.stride_in_3x3 == (author == "torchvision")
+    assert (model.preprocess.channel_order, model.preprocess.size) == ("rgb" if author == "torchvision" else "bgr", 224)
+    assert model.classes[340] == "zebra"
+    back = read_stored(quiet(ours, tmp_path / "back.pth", to="detectron2"))
+    assert same(back.tensors, theirs)
+    assert back.about["__author__"] == author
 
 
 def test_a_run_becomes_a_file_of_openmmlab(tmp_path: Path) -> None:

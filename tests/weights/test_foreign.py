@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +23,17 @@ from baimu.datasets.playground import Playground
 from baimu.datasets.source import Splits
 from baimu.errors import CheckpointError
 from baimu.preprocess import Preprocess, imagenet
+from baimu.weights import catalog, entry
+from baimu.weights.cache import digest
 from baimu.weights.checkpoint import read_trained
 from baimu.weights.keys import convert_back
+from baimu.weights.outline import outline
 from baimu.weights.recognise import source_named
 from tests.parity.peers.filled import fill
 from tests.parity.peers.with_torchvision import FACTORS
 from tests.parity.sets import detections_matched
 from tests.weights.pieces import spread
-from tests.weights.test_config_text import TWO
+from tests.weights.test_config_text import CLASSIFIER, TWO
 
 CATEGORIES = torchvision.models.detection.RetinaNet_ResNet50_FPN_Weights.COCO_V1.meta["categories"]
 AS_IS = {"image_mean": [0.0] * 3, "image_std": [1.0] * 3, "min_size": 128, "max_size": 256}
@@ -91,18 +95,97 @@ def test_a_torchvision_file_detects_what_torchvision_detects(kind: type[nn.Modul
             assert detections_matched(*(tuple(x.numpy() for x in columns) for columns in (his, mine)))[0] < 1e-4
 
 
+NOT_SAID = "how images were normalised is not in the file: taken as resnet18 has it (preprocess= tells)"
+
+
+@torch.no_grad()
+def test_a_classifiers_file_gives_the_classifier(tmp_path: Path) -> None:
+    """Of ImageNet's classes by name, for there are 1000; what classifiers leave to their user is assumed aloud."""
+    peer = spread(torchvision.models.resnet18(weights=None))
+    with pytest.warns(UserWarning, match="normalised") as said:
+        model = baimu.load(saved(peer.state_dict(), tmp_path / "resnet18.pth"))
+    assert [str(w.message) for w in said] == [f"{tmp_path / 'resnet18.pth'}: {NOT_SAID}"]
+    assert model.spec == ("resnet18", {"num_classes": 1000})
+    assert model.classes == tuple(torchvision.models.ResNet18_Weights.IMAGENET1K_V1.meta["categories"])
+    assert model.preprocess == imagenet.replace(resize="crop", size=224, pad_to=1)
+    for size in ((64, 96), (97, 65)):
+        torch.testing.assert_close(model(images(*size)), peer(images(*size)), atol=1e-5, rtol=1e-5)
+    assert read_trained(tmp_path / "resnet18.pth").origin == "torchvision or timm", "there it is the same"
+
+
 @torch.no_grad()
 @pytest.mark.parametrize("depth", [18, 50])
-def test_a_classifier_gives_its_backbone(depth: int, tmp_path: Path) -> None:
+def test_a_file_without_a_head_gives_the_backbone(depth: int, tmp_path: Path) -> None:
+    """A bottleneck's stride is not told by names that OpenMMLab has as well."""
     peer = spread(timm.create_model(f"resnet{depth}", features_only=True, out_indices=(1, 2, 3, 4)))
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
+    style = "halve maps in the 3x3" if depth == 50 else "normalised"
+    with pytest.warns(UserWarning, match=style):
         model = baimu.load(saved(peer.state_dict(), tmp_path / "resnet.pth"))
     assert isinstance(model, ResNet)
-    assert model.preprocess == imagenet
+    assert model.preprocess == imagenet.replace(resize="crop", size=224, pad_to=1)
     for size in ((64, 96), (97, 65)):
         for mine, theirs in zip(model(images(*size)), peer(images(*size)), strict=True):
             assert (mine - theirs).abs().max() <= 1e-4 * theirs.abs().max()
+
+
+def test_a_head_for_classes_of_ones_own(tmp_path: Path) -> None:
+    """On the classifier, rows come along by name; on a backbone alone it starts fresh."""
+    peer = spread(torchvision.models.resnet18(weights=None))
+    path = saved(peer.state_dict(), tmp_path / "resnet18.pth")
+    with pytest.warns(
+        UserWarning, match=r"come along by name: goldfish, zebra \(2\); classes that start fresh: unicorn"
+    ):
+        model = baimu.load(path, classes=["goldfish", "unicorn", "zebra"])
+    assert torch.equal(model.head.linear.weight[2], peer.fc.weight[340])
+    assert torch.equal(model.backbone.conv1.weight, peer.conv1.weight)
+    bare = {key: value for key, value in peer.state_dict().items() if not key.startswith("fc.")}
+    path = saved(bare, tmp_path / "bare.pth")
+    with pytest.warns(UserWarning, match=r"fresh: head\.linear\.weight, head\.linear\.bias \(2\)$"):
+        model = baimu.load(path, classes=["zebra", "horse"])
+    assert model.spec == ("resnet18", {"num_classes": 2})
+    assert model.classes == ("zebra", "horse")
+    assert torch.equal(model.backbone.conv1.weight, peer.conv1.weight)
+    with pytest.raises(CheckpointError, match=r"missing: head\.linear\.weight"):
+        baimu.load(path, model=baimu.create_model("resnet18"))
+
+
+def test_a_classifier_of_openmmlab_brings_classes_and_crop(tmp_path: Path) -> None:
+    meta = {"cfg": CLASSIFIER, "dataset_meta": {"classes": ["cat", "dog"]}}
+    ours, path = openmmlab("resnet50", tmp_path / "a.pth", meta, num_classes=2, stride_in_3x3=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model = baimu.load(path)
+    assert model.classes == ("cat", "dog")
+    assert (model.preprocess.size, model.preprocess.interpolation) == (224, "bicubic")
+    assert torch.equal(model.head.linear.weight, ours.head.linear.weight)
+
+
+def test_a_published_file_is_known_by_its_name_and_hash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it says nothing of is in the catalogue."""
+    path = saved(torchvision.models.resnet18(weights=None).state_dict(), tmp_path / "resnet18-saved.pth")
+    known = replace(entry("resnet18.imagenet_a1"), url=f"https://example.org/{path.name}", sha256=digest(path)[:8])
+    monkeypatch.setattr(catalog, "_entries", lambda: {known.tag: known})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert baimu.load(path).preprocess == known.preprocess
+    assert read_trained(path).origin == "timm"
+    assert known.preprocess.size == 288
+    other = path.rename(tmp_path / "mine.pth")
+    assert read_trained(other).preprocess.size == 224
+    saved({}, path)
+    assert catalog.published(path) is None, "another file of this name"
+
+
+def test_what_the_file_may_lack_starts_fresh_and_is_said(tmp_path: Path) -> None:
+    """Training's auxiliary classifiers, which torchvision's published file does not have."""
+    names = outline("googlenet", {}).two
+    ours = {key: torch.zeros(shape) for key, shape in names.items() if not key.startswith("auxiliary.")}
+    path = saved(convert_back(ours, source_named("torchvision").route("googlenet")), tmp_path / "googlenet.pth")
+    with pytest.warns(UserWarning, match="normalised") as said:
+        model = baimu.load(path)
+    fresh = {key for key, value in model.state_dict().items() if value.is_floating_point() and value.any()}
+    assert all(key.startswith("auxiliary.") for key in fresh)
+    assert bool(fresh) == ("fresh: auxiliary." in str(said[0].message))
 
 
 def test_an_openmmlab_file_brings_classes_preprocessing_and_style(tmp_path: Path) -> None:
@@ -251,5 +334,5 @@ def test_reading_only_tells_what_would_be_loaded(tmp_path: Path) -> None:
     trained = read_trained(path)
     assert (trained.origin, trained.name, trained.arguments) == ("openmmlab", "faster_rcnn_r18_fpn", {"num_classes": 2})
     assert trained.classes == ("a", "b")
-    assert trained.preprocess is None
+    assert trained.preprocess == imagenet, "as the network has it"
     assert "head.fc1.weight" in trained.state

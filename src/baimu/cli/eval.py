@@ -9,7 +9,7 @@ import typer
 
 def eval(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="Checkpoint or run folder.")],
-    data: Annotated[str, typer.Option(help="COCO json or folder, VOC or YOLO folder, data.yaml, or playground.")],
+    data: Annotated[str, typer.Option(help="Whatever baimu train takes for this model: see baimu train --help.")],
     split: Annotated[
         str | None, typer.Option(help="Split of the data set to score; by default val, else test, else all.")
     ] = None,
@@ -22,7 +22,8 @@ def eval(
 ) -> None:
     """Score a trained model on a data set.
 
-    Prints COCO's twelve figures and the average precision of each class.
+    Prints the figures of its task and a table of the classes: of a detector COCO's twelve, of a classifier accuracy,
+    precision and recall, calibration.
 
     Example: baimu eval runs/demo --data playground:val=50
 

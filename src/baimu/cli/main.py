@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from baimu import __version__
-from baimu.cli import convert, data, demo, env, eval, models, predict, train, weights
+from baimu.cli import convert, data, demo, env, eval, explain, models, predict, train, weights
 from baimu.errors import BaimuError
 
 
@@ -44,7 +44,7 @@ def main(
         bool, typer.Option("--debug", envvar="BAIMU_DEBUG", help="Show the traceback of an error.")
     ] = False,
 ) -> None:
-    """Computer vision on your own data: train, evaluate and use a detector.
+    """Computer vision on your own data: train, evaluate and use a model.
 
     First steps: baimu demo
 
@@ -56,6 +56,7 @@ app.command("demo")(demo.demo)
 app.command("train")(train.train)
 app.command("eval")(eval.eval)
 app.command("predict")(predict.predict)
+app.command("explain")(explain.explain)
 app.command("models")(models.models)
 app.add_typer(weights.weights, name="weights")
 app.command("convert")(convert.convert)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from baimu.results import Detections
+    from baimu.results import Result
 
 
 def predict(
@@ -27,23 +27,31 @@ def predict(
     out: Annotated[Path, typer.Option(help="Folder for the annotated pictures and videos.")] = Path("predictions"),
     json: Annotated[
         typer.FileTextWrite | None,
-        typer.Option(metavar="FILE", encoding="utf-8", lazy=False, help="JSON file for the detections."),
+        typer.Option(metavar="FILE", encoding="utf-8", lazy=False, help="JSON file for the results."),
     ] = None,
     csv: Annotated[
         typer.FileTextWrite | None,
-        typer.Option(metavar="FILE", encoding="utf-8", lazy=False, help="CSV file for the detections."),
+        typer.Option(metavar="FILE", encoding="utf-8", lazy=False, help="CSV file for the results."),
     ] = None,
-    min_score: Annotated[float, typer.Option(min=0.0, max=1.0, help="Leave out detections below this score.")] = 0.3,
+    min_score: Annotated[
+        float | None,
+        typer.Option(min=0.0, max=1.0, help="Leave out what scores less; by default 0.3 for objects, 0 for classes."),
+    ] = None,
+    top: Annotated[
+        int | None, typer.Option(min=1, help="Classes to tell of an image, at most; by default 5. For classifiers.")
+    ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Images a forward pass.")] = 1,
     device: Annotated[str | None, typer.Option(help="For example cuda, cuda:1, mps or cpu.")] = None,
 ) -> None:
-    """Find objects in images and videos.
+    """Find the objects in images and videos, or their classes, whatever the model was trained for.
 
-    Every image is drawn with its detections into --out; a video becomes a video, a camera one until Ctrl-C.
+    Every image is drawn with its result into --out; a video becomes a video, a camera one until Ctrl-C.
 
     Example: baimu predict photo.jpg --model fcos_r50_fpn.coco
 
     Example: baimu predict runs/demo photo.jpg --out found --json found.json
+
+    Example: baimu predict runs/flowers garden/ --top 3 --csv flowers.csv
     """
     from baimu.cli.records import write_csv, write_json
     from baimu.inference.saving import save_predictions
@@ -54,21 +62,16 @@ def predict(
         raise typer.BadParameter("name a model and what to look at: runs/demo photo.jpg", param_hint="SOURCE")
     records = []
 
-    def report(found: Detections, drawn_in: Path) -> None:
+    def report(found: Result, drawn_in: Path) -> None:
         records.append(found.to_dict())
-        typer.echo(f"{found.source}: {_count(found.class_names)} → {drawn_in}")
+        typer.echo(f"{found.source}: {found.summary} → {drawn_in}")
 
+    given = {"score_threshold": min_score, "top": top}
+    options = {name: value for name, value in given.items() if value is not None}
     try:
-        save_predictions(
-            model, sources, out, batch_size=batch_size, score_threshold=min_score, device=device, report=report
-        )
+        save_predictions(model, sources, out, batch_size=batch_size, device=device, report=report, **options)
     finally:  # what was found before an interrupt or a broken image is kept
         if json:
             write_json(records, json)
         if csv:
             write_csv(records, csv)
-
-
-def _count(names: list[str]) -> str:
-    counts = {name: names.count(name) for name in names}
-    return ", ".join(f"{number} {name}" for name, number in counts.items()) or "nothing"

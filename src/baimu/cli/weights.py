@@ -77,7 +77,7 @@ def show(tag: Tag) -> None:
     classes = f"{len(known.classes)}: {', '.join(known.classes[:5])}, …" if known.classes else ""
     facts = {
         "name.tag": known.tag,
-        known.part: known.name,
+        "model": known.name,
         "arguments": _pairs(known.arguments),
         "source": known.source,
         "published as": known.config,
@@ -86,7 +86,7 @@ def show(tag: Tag) -> None:
         "classes": classes,
         "input": _pairs(known.input),
         "URL": known.url,
-        "sha256": known.sha256 if len(known.sha256) == 64 else f"{known.sha256}…",
+        "sha256": known.sha256 if len(known.sha256) in (0, 64) else f"{known.sha256}…",
         "size": f"{known.size:g} MiB" if known.size else None,
         "path": known.path,
         "in cache": "yes" if known.path.exists() else "no",
@@ -124,7 +124,8 @@ def verify(
 ) -> None:
     """Compare files in the cache with their published hashes.
 
-    Leaves with exit code 1 if one is wrong, unfinished or, asked for by name, absent.
+    Leaves with exit code 1 if one is wrong, unfinished or, asked for by name, absent. The state is unknown where its
+    publisher states no hash.
 
     Example: baimu weights verify
 
@@ -139,7 +140,7 @@ def verify(
         typer.echo(f"{cache_folder()}: no weights of the catalogue are here")
         return
     print_table(("name.tag", "state", "sha256", "path"), [(v.tag, v.state, v.sha256 or "", str(v.path)) for v in found])
-    if any(v.state != "right" for v in found):
+    if any(v.state not in ("right", "unknown") for v in found):
         raise typer.Exit(1)
 
 

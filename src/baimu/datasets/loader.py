@@ -1,66 +1,21 @@
-"""Batches for training and evaluation, the same whatever the number of worker processes.
-
-What is random about a sample depends on (seed, epoch, its index) alone, so a resumed run needs no state of workers:
-it skips the batches already done without loading them.
-"""
+"""Batches of images with objects; :mod:`baimu.datasets.batches` says in which order they come."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset
 
 from baimu.datasets.annotations import without_masks
+from baimu.datasets.batches import Batches, eval_lists, generator, train_lists
 from baimu.datasets.source import DetectionSource
 from baimu.datasets.transforms import SMALLEST_CROP, Sample, augment, resize
-from baimu.errors import BaimuError, DataError
 from baimu.preprocess import Frame, Preprocess
 from baimu.recipes import Recipe
 from baimu.targets import Batch, Targets
-
-
-class Batches:
-    """An iterable of :class:`~baimu.targets.Batch` of known length; each iteration starts anew."""
-
-    def __init__(self, dataset: _Picture, lists: Sequence[list[int]], workers: int) -> None:
-        self._dataset, self._lists, self._workers = dataset, lists, workers
-
-    def __len__(self) -> int:
-        return len(self._lists)
-
-    def __iter__(self) -> Iterator[Batch]:
-        loader: DataLoader[Batch | BaimuError] = DataLoader(
-            self._dataset,
-            batch_size=None,  # an item is a batch: workers send one padded tensor, not its images
-            sampler=self._lists,  # pyright: ignore[reportArgumentType]
-            num_workers=min(self._workers, len(self._lists)),
-            collate_fn=_as_it_is,  # pyright: ignore[reportArgumentType]
-            pin_memory=torch.cuda.is_available(),
-            generator=torch.Generator().manual_seed(0),  # else it draws a seed from the global generator
-        )
-        for batch in loader:
-            if isinstance(batch, BaimuError):
-                raise batch
-            yield batch
-
-
-def steps_per_epoch(length: int, recipe: Recipe, world: int = 1) -> int:
-    """Optimiser steps an epoch of ``length`` images: whole batches only, but at least one."""
-    part_size(recipe, world)
-    return max(1, length // recipe.batch_size)
-
-
-def part_size(recipe: Recipe, world: int = 1) -> int:
-    """Images a forward pass: the batch over all processes and accumulation steps; raises when it does not divide."""
-    size, rest = divmod(recipe.batch_size, world * recipe.accumulate)
-    if rest or not size:
-        parts = f"{world} processes x accumulate={recipe.accumulate}"
-        raise BaimuError(f"batch_size={recipe.batch_size} must be a multiple of {parts} = {world * recipe.accumulate}")
-    return size
 
 
 def train_batches(
@@ -74,22 +29,13 @@ def train_batches(
     skip: int = 0,
     masks: bool = False,
 ) -> Batches:
-    """One epoch of this rank's augmented batches, ``recipe.accumulate`` of them a step.
+    """One epoch of this rank's augmented batches, ``recipe.accumulate`` of them a step, but for the first ``skip``.
 
-    The order is a permutation by (seed, epoch), cut into whole batches; a data set smaller than one batch is repeated
-    to fill it. All ranks get the same number of batches of the same size. ``skip`` batches of this rank are left away
-    unread. With ``masks``, targets carry the instance masks of a source that has them.
+    With ``masks``, targets carry the instance masks of a source that has them.
     """
-    if not len(source):
-        raise DataError("the training set has no image")
-    size, count = part_size(recipe, world), len(source)
-    # The fourth number keeps this stream apart from image 0's, as trailing zeros do not count.
-    order = np.random.Generator(np.random.PCG64([_seed(recipe), epoch, 0, 1])).permutation(count)
-    steps = steps_per_epoch(count, recipe, world)
-    order = np.resize(order, steps * recipe.batch_size)
-    parts = order.reshape(steps * recipe.accumulate, world, size)[skip:, rank]
+    lists = train_lists(len(source), recipe, epoch=epoch, rank=rank, world=world, skip=skip)
     source = source if masks else without_masks(source)
-    return Batches(_TrainPictures(source, preprocess, masks, recipe, epoch), parts.tolist(), recipe.workers)
+    return Batches(_TrainPictures(source, preprocess, masks, recipe, epoch), lists, recipe.workers)
 
 
 def eval_batches(
@@ -106,25 +52,21 @@ def eval_batches(
 
     Pixels are decoded at full size, as :func:`baimu.predict` does, so that a score is one of what users get.
     """
-    mine = range(rank, len(source), world)
-    lists = [list(mine[start : start + batch_size]) for start in range(0, len(mine), batch_size)]
+    lists = eval_lists(len(source), batch_size, rank=rank, world=world)
     source = source if masks else without_masks(source)
     return Batches(_EvalPictures(source, preprocess, masks), lists, workers)
 
 
 @dataclass
-class _Picture(Dataset["Batch | BaimuError"]):
-    """Makes one batch from a list of indices."""
+class _Pictures:
+    """A :class:`~baimu.datasets.batches.Maker`."""
 
     source: DetectionSource
     preprocess: Preprocess
     masks: bool
 
-    def __getitem__(self, indices: list[int]) -> Batch | BaimuError:
-        try:
-            pairs = [self.prepare(index) for index in indices]
-        except BaimuError as error:  # returned, because raised through a worker its message drowns in a traceback
-            return error
+    def batch(self, indices: list[int]) -> Batch:
+        pairs = [self.prepare(index) for index in indices]
         samples, frames = [sample for sample, _ in pairs], [frame for _, frame in pairs]
         return collate(samples, frames, self.preprocess, [self.source.name(i) for i in indices], indices)
 
@@ -133,7 +75,7 @@ class _Picture(Dataset["Batch | BaimuError"]):
 
 
 @dataclass
-class _EvalPictures(_Picture):
+class _EvalPictures(_Pictures):
     def prepare(self, index: int) -> tuple[Sample, Frame]:
         sample = load_sample(self.source, index, masks=self.masks)
         frame = self.preprocess.frame(*sample.size)
@@ -141,13 +83,13 @@ class _EvalPictures(_Picture):
 
 
 @dataclass
-class _TrainPictures(_Picture):
+class _TrainPictures(_Pictures):
     recipe: Recipe
     epoch: int
 
     def prepare(self, index: int) -> tuple[Sample, Frame]:
         recipe = self.recipe
-        rng = np.random.Generator(np.random.PCG64([_seed(recipe), self.epoch, index]))
+        rng = generator(recipe, self.epoch, index)
         strong = self.epoch < recipe.epochs - recipe.close_augment_epochs
         sample = augment(self.load, index, len(self.source), self.preprocess, recipe, rng, strong=strong)
         return sample, Frame(sample.size, sample.size, 1.0, 1.0)
@@ -192,11 +134,3 @@ def collate(
         masks,
     )
     return Batch(torch.from_numpy(images), targets, frames, names, list(indices))
-
-
-def _seed(recipe: Recipe) -> int:
-    return recipe.seed % 2**64  # numpy takes no negative seeds
-
-
-def _as_it_is(batch: Batch | BaimuError) -> Batch | BaimuError:
-    return batch

@@ -1,12 +1,14 @@
-"""The one thing that loaders, metrics and pictures ask of a detection data set, whatever its files look like."""
+"""The one thing that loaders, metrics and pictures ask of a data set, whatever its files look like."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Generic, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
+
+S = TypeVar("S")
 
 
 @dataclass(frozen=True)
@@ -43,17 +45,12 @@ class Problem:
 
 
 @runtime_checkable
-class DetectionSource(Protocol):
-    """Images with objects, by index. Cheap to send to worker processes."""
+class ImageSource(Protocol):
+    """Images of named classes, by index: what the data sets of all tasks have. Cheap to send to worker processes."""
 
     @property
     def classes(self) -> tuple[str, ...]:
         """Names of the labels 0…K−1."""
-        ...
-
-    @property
-    def category_ids(self) -> Sequence[int]:
-        """The data set's own id of each label, for writing results."""
         ...
 
     @property
@@ -79,6 +76,16 @@ class DetectionSource(Protocol):
         :class:`~baimu.errors.ImageError`."""
         ...
 
+
+@runtime_checkable
+class DetectionSource(ImageSource, Protocol):
+    """Images with objects."""
+
+    @property
+    def category_ids(self) -> Sequence[int]:
+        """The data set's own id of each label, for writing results."""
+        ...
+
     def objects(self, index: int) -> Objects: ...
 
     def select(self, indices: Sequence[int]) -> DetectionSource:
@@ -86,8 +93,28 @@ class DetectionSource(Protocol):
         ...
 
 
-class Splits(NamedTuple):
-    """A data set opened for training: what is learned from and what is measured on."""
+@runtime_checkable
+class ClassificationSource(ImageSource, Protocol):
+    """Images with labels: one each, or with ``multi_label`` any number."""
 
-    train: DetectionSource
-    val: DetectionSource
+    @property
+    def multi_label(self) -> bool: ...
+
+    def labels(self, index: int) -> np.ndarray:
+        """The image's labels, int64 in 0…K−1: exactly one unless ``multi_label``."""
+        ...
+
+    def unknown(self, index: int) -> np.ndarray:
+        """The labels of which nobody knows whether the image has them, int64; none unless ``multi_label``."""
+        ...
+
+    def select(self, indices: Sequence[int]) -> ClassificationSource:
+        """The subset of these images, in this order."""
+        ...
+
+
+class Splits(NamedTuple, Generic[S]):
+    """A data set opened for training: what is learned from and what is measured on, sources of one kind."""
+
+    train: S
+    val: S

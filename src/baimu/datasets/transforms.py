@@ -17,7 +17,7 @@ from PIL import Image
 
 from baimu.datasets.color import color_jitter
 from baimu.ops.masks import masks_to_boxes
-from baimu.preprocess import Preprocess
+from baimu.preprocess import Frame, Interpolation, Preprocess
 from baimu.recipes import Recipe
 
 MIN_VISIBLE = 0.25
@@ -25,6 +25,8 @@ MIN_VISIBLE = 0.25
 
 SMALLEST_CROP = 0.6
 """A random crop keeps at least this share of each side."""
+
+RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,11 +49,19 @@ class Sample:
         return replace(self, boxes=self.boxes[keep], labels=self.labels[keep], masks=masks)
 
 
-def resize_image(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Bilinear with antialiasing, as torchvision's ``resize`` of an image; ``size`` is (height, width)."""
+def resize_image(image: np.ndarray, size: tuple[int, int], interpolation: Interpolation = "bilinear") -> np.ndarray:
+    """With antialiasing, as torchvision's ``resize`` of an image; ``size`` is (height, width)."""
     if image.shape[:2] == size:
         return image
-    return np.asarray(Image.fromarray(image).resize((size[1], size[0]), Image.Resampling.BILINEAR))
+    return np.asarray(Image.fromarray(image).resize((size[1], size[0]), RESAMPLING[interpolation]))
+
+
+def to_input(image: np.ndarray, preprocess: Preprocess) -> tuple[np.ndarray, Frame]:
+    """The part of ``image`` that the network gets, as uint8 at its input size without padding, and where it lies."""
+    frame = preprocess.frame(*image.shape[:2])
+    top, left = max(0, -frame.top), max(0, -frame.left)
+    scaled = resize_image(image, frame.scaled, preprocess.interpolation)
+    return scaled[top : top + frame.size[0], left : left + frame.size[1]], frame
 
 
 def resize_masks(masks: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from baimu.layers import shortcuts
 from baimu.ops.nms import Detected, Nms, multiclass_nms
 from baimu.preprocess import Preprocess, imagenet
 from baimu.targets import Targets
-
-if TYPE_CHECKING:
-    from baimu.results import Detections
 
 
 class Candidates(NamedTuple):
@@ -36,6 +33,7 @@ class Detector(nn.Module):
     Two-stage detectors override ``losses``, because their sampling sits between the network's halves.
     """
 
+    task = "detection"
     spec: tuple[str, dict[str, Any]] | None = None  # set by create_model
     needs_masks: bool = False  # it learns from the objects' masks, and gives some
 
@@ -60,19 +58,27 @@ class Detector(nn.Module):
         """Candidates in input pixels, clipped to each image's valid (height, width)."""
         raise NotImplementedError
 
+    def outputs(self, images: Float[Tensor, "b 3 h w"], sizes: Int[Tensor, "b 2"]) -> Any:
+        """What ``forward`` gives; a method whose ``forward`` minds the padding hands it the valid ``sizes``."""
+        del sizes
+        return self(images)
+
+    def complete(self, outputs: Any, found: Detected) -> Detected:
+        """``found`` with what a method says of its final detections only, as masks."""
+        del outputs
+        return found
+
     def losses(self, images: Float[Tensor, "b 3 h w"], targets: Targets) -> dict[str, Tensor]:
         """One training pass over normalised images."""
-        return self.loss(self(images), targets)
+        return self.loss(self.outputs(images, targets.sizes), targets)
 
     @torch.no_grad()
     def detect(self, images: Float[Tensor, "b 3 h w"], sizes: Int[Tensor, "b 2"] | None = None) -> Detected:
         """Detections of normalised images, padded to ``max_detections`` an image, best first."""
         sizes = full_sizes(images) if sizes is None else sizes
-        candidates = self.decode(self(images), sizes)
-        return self.nms(*candidates, self.iou_threshold, self.max_detections)
+        outputs = self.outputs(images, sizes)
+        found = self.nms(*self.decode(outputs, sizes), self.iou_threshold, self.max_detections)
+        return self.complete(outputs, found)
 
-    def predict(self, source: Any, **options: Any) -> list[Detections] | Iterable[Detections]:
-        """Detections of files, folders, arrays or video; ``options`` as for :func:`baimu.predict`."""
-        from baimu.inference.predictor import predict
-
-        return predict(self, source, **options)
+    predict = shortcuts.predict
+    optimize = shortcuts.optimize

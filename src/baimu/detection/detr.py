@@ -45,7 +45,7 @@ from torch import Tensor, nn
 from baimu.assign.hungarian import hungarian_assign
 from baimu.backbones.resnet import ResNet, resnet18, resnet50, resnet101
 from baimu.detection.dense import join_levels
-from baimu.detection.detector import Candidates, Detector
+from baimu.detection.detector import Candidates, Detector, full_sizes
 from baimu.layers.contracts import Backbone, check_pyramid
 from baimu.layers.norm import batch_norm, frozen_batch_norm
 from baimu.layers.position import sine_positions, valid_cells
@@ -54,7 +54,7 @@ from baimu.losses.boxes import giou_loss, l1_loss
 from baimu.losses.classification import cross_entropy_loss
 from baimu.ops.boxes import cxcywh_to_xyxy, xyxy_to_cxcywh
 from baimu.ops.distributed import reduce_mean
-from baimu.ops.nms import Detected, Nms, no_nms
+from baimu.ops.nms import Nms, no_nms
 from baimu.recipes import coco_1x
 from baimu.targets import Targets
 from baimu.zoo import model
@@ -120,7 +120,7 @@ class DETR(Detector):
 
     def forward(self, images: Tensor, sizes: Tensor | None = None) -> DETROutput:
         """Normalised images (B, 3, H, W), valid ``sizes`` (B, 2; default all) → raw predictions of every layer."""
-        sizes = _all_of(images) if sizes is None else sizes
+        sizes = full_sizes(images) if sizes is None else sizes
         features = self.project(self.backbone(images)[0])
         valid = valid_cells(sizes, images.shape[2:], features.shape[2:])
         positions = sine_positions(valid, features.shape[1]).flatten(1, 2)
@@ -129,9 +129,9 @@ class DETR(Detector):
         queries = self.queries.expand(images.shape[0], -1, -1)
         return DETROutput(*self.head(self.decoder(queries, memory, positions, valid)))
 
-    def losses(self, images: Tensor, targets: Targets) -> dict[str, Tensor]:
-        """As :meth:`Detector.losses`; what lies beyond ``targets.sizes`` is masked out."""
-        return self.loss(self(images, targets.sizes), targets)
+    def outputs(self, images: Tensor, sizes: Tensor) -> DETROutput:
+        """As ``forward``; what lies beyond ``sizes`` is masked out."""
+        return self(images, sizes)
 
     def loss(self, outputs: DETROutput, targets: Targets) -> dict[str, Tensor]:
         """Cross entropy, L1 and GIoU (Eq. 2, A.2) of every layer, each matched for itself.
@@ -167,17 +167,6 @@ class DETR(Detector):
         scores, labels = outputs.logits[-1].float().softmax(-1)[..., :-1].max(-1)
         boxes = cxcywh_to_xyxy(outputs.boxes[-1] * sizes[:, None, [1, 0, 1, 0]])
         return join_levels([boxes], [scores.masked_fill(scores <= self.score_threshold, 0)], [labels], sizes)
-
-    @torch.no_grad()
-    def detect(self, images: Tensor, sizes: Tensor | None = None) -> Detected:
-        """As :meth:`Detector.detect`; what lies beyond ``sizes`` is masked out."""
-        sizes = _all_of(images) if sizes is None else sizes
-        return self.nms(*self.decode(self(images, sizes), sizes), self.iou_threshold, self.max_detections)
-
-
-def _all_of(images: Tensor) -> Tensor:
-    """Valid sizes (B, 2) of images without padding."""
-    return images.new_tensor([images.shape[2:]] * images.shape[0], dtype=torch.int64)
 
 
 def detr(

@@ -27,7 +27,7 @@ from baimu.losses.classification import cross_entropy_loss
 from baimu.necks.fpn import FPN
 from baimu.ops.boxes import encode_deltas
 from baimu.ops.distributed import reduce_mean
-from baimu.ops.nms import Detected, Nms, multiclass_nms
+from baimu.ops.nms import Nms, multiclass_nms
 from baimu.ops.priors import base_anchors
 from baimu.ops.roi import roi_align, roi_levels
 from baimu.sample.random import Sampler, sample_random
@@ -119,18 +119,9 @@ class TwoStage(Detector):
         losses = rpn_loss(first, targets, self.rpn_sampler, self.rpn_box_loss, self.rpn_border)
         return losses | self.roi_loss(maps, proposals, targets)
 
-    @torch.no_grad()
-    def detect(self, images: Tensor, sizes: Tensor | None = None) -> Detected:
-        """As :meth:`Detector.detect`; proposals too are clipped to ``sizes``."""
-        sizes = full_sizes(images) if sizes is None else sizes
-        outputs = self(images, sizes)
-        found = self.nms(*self.decode(outputs, sizes), self.iou_threshold, self.max_detections)
-        return self.complete(outputs, found)
-
-    def complete(self, outputs: Any, found: Detected) -> Detected:
-        """``found`` with what a method says of its final detections only, as masks."""
-        del outputs
-        return found
+    def outputs(self, images: Tensor, sizes: Tensor) -> Any:
+        """As ``forward``; proposals too are clipped to ``sizes``."""
+        return self(images, sizes)
 
 
 def _sampler(choice: Sampler | int, positive_share: float) -> Sampler:

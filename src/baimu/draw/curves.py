@@ -126,11 +126,12 @@ def precision_recall(
 
 
 def confusion_matrix(counts: np.ndarray, names: Sequence[str]) -> Figure:
-    """Counts (K + 1, K + 1): row truth, column found, the last of each the background (found nowhere, nothing there).
+    """Counts (K, K): row truth, column found. Where there is one more, it is the background (found nowhere, nothing
+    there).
 
     Colours are shares of the row, so that rare classes show; the numbers are counts, left out beyond twenty classes.
     """
-    labels = [*names, "background"]
+    labels = [*names, "background"][: len(counts)]
     totals = counts.sum(1, keepdims=True)
     share = counts / np.maximum(totals, 1)
     many = len(names) > MANY
@@ -140,7 +141,7 @@ def confusion_matrix(counts: np.ndarray, names: Sequence[str]) -> Figure:
     axes.grid(visible=False)
     shown = axes.imshow(share, cmap="Blues", vmin=0, vmax=1, aspect="equal")
     axes.spines[:].set_visible(False)
-    ticks = [*range(0, len(names), math.ceil(len(labels) / 60)), len(names)]
+    ticks = [*range(0, len(names), math.ceil(len(labels) / 60)), *range(len(names), len(labels))]
     for axis in (axes.xaxis, axes.yaxis):
         name_ticks(axis, ticks, [labels[i] for i in ticks])
     axes.tick_params(axis="x", rotation=90)
@@ -169,7 +170,7 @@ def label_statistics(source: Labelled, *, limit: int = 5000) -> Figure:
     labels, boxes = np.concatenate(all_labels), np.concatenate(all_boxes)
     made = figure(11, min(max(3.6, 1.2 + 0.2 * len(source.classes)), 14))
     left, centre, right = made.subplots(1, 3, width_ratios=(1.2, 1, 1))
-    _class_bars(left, np.bincount(labels, minlength=len(source.classes)), source.classes)
+    class_bars(left, np.bincount(labels, minlength=len(source.classes)), source.classes, "Objects per class", "objects")
     _box_sizes(centre, boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1])
     per_image = np.bincount([len(found) for found in all_labels[1:]], minlength=1)
     styled(right, "Objects per image", "objects", "images")
@@ -182,11 +183,11 @@ def label_statistics(source: Labelled, *, limit: int = 5000) -> Figure:
     return made
 
 
-def _class_bars(axes: Axes, counts: np.ndarray, names: Sequence[str]) -> None:
-    """A bar a class in label order, its count behind it; beyond 60 classes only the most frequent ones are named."""
+def class_bars(axes: Axes, counts: np.ndarray, names: Sequence[str], title: str, things: str) -> None:
+    """A bar a class in label order, its count behind it; of more than 60 classes only the most frequent ones."""
     most = np.sort(np.argsort(-counts, kind="stable")[:60])
     cut = f" (the {len(most)} most frequent of {len(names)})" if len(most) < len(names) else ""
-    styled(axes, f"Objects per class{cut}", "objects")
+    styled(axes, f"{title}{cut}", things)
     places = list(range(len(most)))
     axes.barh(places, counts[most], color=[shade(int(k)) for k in most], height=0.72)
     for place, count in zip(places, counts[most], strict=True):

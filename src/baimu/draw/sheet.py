@@ -45,7 +45,7 @@ def sheet(
     """
     if not pictures or (titles is not None and len(titles) != len(pictures)):
         raise ValueError(f"a sheet needs pictures and a title for each or none; got {len(pictures)} pictures")
-    shown = [_resized(as_picture(picture), cell) for picture in pictures]
+    shown = [as_picture(picture) if cell is None else resized(as_picture(picture), cell) for picture in pictures]
     width, height = max(p.width for p in shown), max(p.height for p in shown)
     columns = min(columns or math.ceil(math.sqrt(len(shown) * height / width)), len(shown))
     size = min(max(11, round(math.sqrt(width * height) / 24)), 28)
@@ -123,9 +123,8 @@ def _things(count: int) -> str:
     return f"{count} object{'' if count == 1 else 's'}"
 
 
-def _resized(picture: Image.Image, cell: int | None) -> Image.Image:
-    if cell is None:
-        return picture
+def resized(picture: Image.Image, cell: int) -> Image.Image:
+    """So that the longer side has ``cell`` pixels."""
     scale = cell / max(picture.size)
     size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
     return picture.resize(size, Image.Resampling.LANCZOS if scale < 1 else Image.Resampling.BICUBIC)

@@ -16,7 +16,7 @@ from baimu.errors import DataError
 from baimu.inference import video
 from baimu.inference.predictor import Predictor, load_model
 from baimu.inference.sources import Images, open_images
-from baimu.results import Detections
+from baimu.results import Result
 
 PICTURES = (".jpg", ".jpeg", ".png", ".webp")
 """Suffixes that an annotated picture keeps; of any other image it becomes a PNG."""
@@ -28,14 +28,14 @@ def save_predictions(
     out: str | Path,
     *,
     batch_size: int = 1,
-    report: Callable[[Detections, Path], None] = lambda found, path: None,
+    report: Callable[[Result, Path], None] = lambda found, path: None,
     **options: Any,
 ) -> list[Path]:
-    """Draw the detections of every source into the folder ``out``; returns the files written, in order.
+    """Draw the results of every source into the folder ``out``; returns the files written, in order.
 
     ``sources``: what :func:`~baimu.inference.sources.open_images` takes as text. A folder keeps its subfolders; two
     sources of one name get ``name.jpg`` and ``name-2.jpg``. A camera is recorded until Ctrl-C. ``report`` is called
-    with the detections of every image or frame and their file. ``options`` as for :class:`Predictor`.
+    with the result of every image or frame and its file. ``options`` as for :class:`Predictor`.
 
     Raises :class:`~baimu.errors.DataError` for a source that is missing or empty before anything is written, and where
     ``out`` cannot be written or the image itself would be overwritten.
@@ -84,7 +84,7 @@ def _free(out: Path, name: Path, written: dict[Path, None], source: str) -> Path
 
 
 def _record(
-    predictor: Predictor, images: Images, path: Path, batch_size: int, report: Callable[[Detections, Path], None]
+    predictor: Predictor, images: Images, path: Path, batch_size: int, report: Callable[[Result, Path], None]
 ) -> None:
     with _until_interrupted(images.endless) as running:
 

@@ -1,10 +1,12 @@
-"""An inference copy of a network: batch norm folded into its convolutions, maps channels-last, passes fused."""
+"""An inference copy of a network: batch norm folded into its convolutions, maps channels-last, passes fused, and where
+asked for in 16 bits or compiled."""
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import itertools
-from typing import TypeVar
+from typing import Any, Literal, TypeVar
 
 import torch
 from torch import nn
@@ -18,7 +20,8 @@ Model = TypeVar("Model", bound=nn.Module)
 @torch.no_grad()
 def fold_norms(model: Model) -> Model:
     """A copy in eval mode that computes the same with fewer passes over memory: every batch norm that directly follows
-    a convolution (as siblings ``conv``/``norm``, ``convN``/``bnN``, or neighbours in a Sequential) becomes part of it.
+    a convolution (siblings ``conv``/``norm``, ``convN``/``bnN`` and the like, neighbours in a Sequential) becomes part
+    of it.
 
     The copy cannot be trained further and its state dict is not the model's.
     """
@@ -31,7 +34,7 @@ def fold_norms(model: Model) -> Model:
             conv.weight.mul_(scale[:, None, None, None])
             bias = shift if conv.bias is None else shift + conv.bias * scale
             conv.bias = nn.Parameter(bias, requires_grad=False)
-            setattr(parent, norm_name, nn.Identity())
+            parent.set_submodule(norm_name, nn.Identity())
     model = model.to(memory_format=torch.channels_last)
     for parent in model.modules():
         for name, conv in parent.named_children():
@@ -40,17 +43,56 @@ def fold_norms(model: Model) -> Model:
     return model
 
 
+def optimize(
+    model: Model, *, precision: Literal["fp32", "bf16", "fp16"] = "fp32", compile: bool | str = False
+) -> Model:
+    """:func:`fold_norms`, whose convolutions and linear layers work in ``precision`` with weights stored in it.
+
+    With ``compile`` its ``forward`` is compiled: by inductor with the weights as constants (``True``; the first call
+    takes a minute, and each new input shape may take another), or by the backend of that name. Nothing has a gradient.
+    """
+    fast = fold_norms(model)
+    dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
+    for layer in fast.modules():
+        if isinstance(layer, FusedConv2d | nn.Conv2d | nn.Linear):
+            layer.to(dtype)
+    if precision == "fp32" and not compile:
+        return fast
+    backend = compile if isinstance(compile, str) else "inductor"
+    run = torch.compile(fast.forward, backend=backend) if compile else fast.forward
+
+    def forward(images: torch.Tensor, *others: Any) -> Any:
+        half = torch.autocast(images.device.type, dtype, enabled=precision != "fp32")
+        with torch.no_grad(), half, _freezing() if compile is True else contextlib.nullcontext():
+            return run(images, *others)
+
+    fast.forward = forward
+    return fast
+
+
+def _freezing() -> contextlib.AbstractContextManager[Any]:
+    """Weights are constants to inductor, laid out for each convolution: it reads this when it compiles."""
+    import torch._inductor.config as inductor
+
+    return inductor.patch(freezing=True)
+
+
 def _pairs(parent: nn.Module) -> list[tuple[str, str]]:
-    """Names of the children that are a convolution and the batch norm on its output."""
-    children = dict(parent.named_children())
-    names = list(children)
-    candidates = [("conv", "norm"), *((f"conv{i}", f"bn{i}") for i in range(1, 10))]
+    """Names of the parts that are a convolution and the batch norm on its output. (A subclass of ``nn.Conv2d`` may do
+    something else with its weight than to convolve.)"""
+    parts = {name: part for name, part in parent.named_modules() if name.count(".") < 2}
+    candidates = [
+        ("conv", "norm"),
+        ("conv", "bn0"),
+        *((f"{kind}{i}", f"bn{i}") for kind in ("conv", "fc") for i in range(1, 10)),
+    ]
+    candidates += [(name, name.replace("convs.", "bns.")) for name in parts if name.startswith("convs.")]
     if isinstance(parent, nn.Sequential):
-        candidates = list(itertools.pairwise(names))
+        candidates = list(itertools.pairwise(name for name, _ in parent.named_children()))
     return [
         (a, b)
         for a, b in candidates
-        if isinstance(children.get(a), nn.Conv2d) and isinstance(children.get(b), nn.BatchNorm2d | FrozenBatchNorm2d)
+        if type(parts.get(a)) is nn.Conv2d and isinstance(parts.get(b), nn.BatchNorm2d | FrozenBatchNorm2d)
     ]
 
 

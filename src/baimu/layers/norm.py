@@ -3,14 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from baimu.layers.fused import FusedConv2d
+from baimu.layers.sync_norm import SyncBatchNorm2d
 
 Norm = Callable[[int], nn.Module]
+
+
+def with_numbers(norm: Norm, *, eps: float, momentum: float = 0.1) -> Norm:
+    """``norm`` with a paper's own ``eps`` (added to the variance) and ``momentum`` (share of a batch in the running
+    statistics), wherever its layers have these numbers."""
+
+    def make(channels: int) -> nn.Module:
+        layer = norm(channels)
+        for name, value in (("eps", eps), ("momentum", momentum)):
+            if hasattr(layer, name):
+                setattr(layer, name, value)
+        return layer
+
+    return make
 
 
 class FrozenBatchNorm2d(nn.Module):
@@ -58,7 +74,7 @@ def affine_batch_norm(channels: int) -> nn.Module:
 
 def sync_batch_norm(channels: int) -> nn.Module:
     """Batch norm over the images of all processes."""
-    return nn.SyncBatchNorm(channels)
+    return SyncBatchNorm2d(channels)
 
 
 def group_norm(channels: int) -> nn.Module:
@@ -67,16 +83,22 @@ def group_norm(channels: int) -> nn.Module:
 
 
 def conv_norm(
-    conv: nn.Conv2d | FusedConv2d, norm: nn.Module, x: Tensor, *, add: Tensor | None = None, relu: bool = False
+    conv: nn.Module,
+    norm: nn.Module,
+    x: Tensor,
+    *,
+    add: Tensor | None = None,
+    relu: bool = False,
+    act: nn.Module | None = None,
 ) -> Tensor:
-    """``norm(conv(x))``, then ``+ add``, then ReLU, where asked for.
+    """``norm(conv(x))``, then ``+ add``, then ReLU or the activation ``act``, where asked for.
 
     Frozen statistics are folded into the weights first, which saves two passes over the map in training too; a
     convolution that can do all of it in one pass (:class:`FusedConv2d`) is left to it.
     """
     if isinstance(conv, FusedConv2d) and isinstance(norm, nn.Identity):
-        return conv.fused(x, add, relu)
-    if isinstance(conv, nn.Conv2d) and isinstance(norm, FrozenBatchNorm2d):
+        return conv.fused(x, add, relu, act)
+    if type(conv) is nn.Conv2d and isinstance(norm, FrozenBatchNorm2d):  # a subclass may compute something else
         scale, shift = norm.affine()
         weight = conv.weight * scale[:, None, None, None]
         if conv.bias is not None:
@@ -85,5 +107,23 @@ def conv_norm(
     else:
         x = norm(conv(x))
     if add is not None:
-        x = x + add
-    return F.relu_(x) if relu else x
+        x = x.add_(add) if x.dtype == add.dtype else x + add  # nothing reads what a norm gave a second time
+    return F.relu_(x) if relu else activated(x, act)
+
+
+_IN_PLACE: dict[type[nn.Module], Callable[[Tensor], Tensor]] = {
+    nn.ReLU6: partial(F.relu6, inplace=True),
+    nn.SiLU: partial(F.silu, inplace=True),
+    nn.Hardswish: partial(F.hardswish, inplace=True),
+}
+
+
+def activated(x: Tensor, act: nn.Module | None) -> Tensor:
+    """``act(x)``, over ``x`` itself unless the gradient needs what was there: then torch would copy it first."""
+    if act is None:
+        return x
+    if type(act) is nn.ReLU:
+        return F.relu_(x)
+    if type(act) in _IN_PLACE and not x.requires_grad:
+        return _IN_PLACE[type(act)](x)
+    return act(x)

@@ -20,6 +20,7 @@ from baimu.training.finite import FiniteWatch
 from baimu.training.launch import cpu_only
 from baimu.training.loop import Place, Training
 from baimu.training.optimizers import build_optimizer, build_schedule
+from baimu.training.penalties import build_penalties, gate_weights
 from baimu.training.progress import Progress
 from baimu.training.record import Record
 from baimu.training.results_csv import ResultsFile
@@ -29,12 +30,16 @@ from baimu.training.step import Phase, TrainStep
 if TYPE_CHECKING:
     from baimu.training.tasks import Task
 
+_UNSHARDED = {"ema_decay": "moving average", "l0": "gates", "precise_bn_batches": "precise batch norm"}
+"""Recipe fields that FSDP leaves no room for, and what they ask for."""
+
 
 def build_accelerator(recipe: Recipe, folder: Path, tracker: str | Sequence[str] | None = None) -> Accelerator:
     """Accelerate at the recipe's precision, on the devices that the environment gives this process.
 
     FSDP comes from Accelerate's own configuration (``accelerate launch --use_fsdp --fsdp_version 2``). Raises
-    :class:`~baimu.errors.TrainingError` for what cannot be sharded: version 1, and a moving average.
+    :class:`~baimu.errors.TrainingError` for what cannot be sharded: version 1, a moving average, gates,
+    precise batch norm.
     """
     AcceleratorState._reset_state()  # a training before this one in the same process may have had another precision
     GradientState._reset_state()
@@ -49,8 +54,9 @@ def build_accelerator(recipe: Recipe, folder: Path, tracker: str | Sequence[str]
     if accelerator.distributed_type == DistributedType.FSDP:
         if not accelerator.is_fsdp2:
             raise TrainingError("FSDP version 1 is not supported; set fsdp_version to 2 in Accelerate's configuration")
-        if recipe.ema_decay:
-            raise TrainingError("sharded weights have no moving average; set ema_decay=0 or train without FSDP")
+        for field, thing in _UNSHARDED.items():
+            if getattr(recipe, field):
+                raise TrainingError(f"sharded weights have no {thing}; set {field}=0 or train without FSDP")
     if names:
         accelerator.init_trackers(folder.name, config=_flat(recipe))
     return accelerator
@@ -61,6 +67,7 @@ def assemble(
 ) -> Training:
     """A training that stands at its beginning. ``model`` moves to the device and is trained in place."""
     main = accelerator.is_main_process
+    gate_weights(model, recipe)
     model.to(accelerator.device)
     if recipe.channels_last:
         model.to(memory_format=torch.channels_last)
@@ -99,7 +106,8 @@ def build_phases(model: nn.Module, task: Task, recipe: Recipe, accelerator: Acce
         own = dict(model.named_parameters())
         for name in trainable:
             own[name].requires_grad_(name in names)
-        step: nn.Module = TrainStep(model, channels_last=recipe.channels_last)
+        penalties = build_penalties(model, names, recipe)
+        step: nn.Module = TrainStep(model, channels_last=recipe.channels_last, penalties=penalties)
         if recipe.compile:
             step.compile()
         optimizer = build_optimizer(model, {name: own[name] for name in names}, recipe)

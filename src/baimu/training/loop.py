@@ -11,9 +11,11 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
+from baimu.layers.gates import without_gates
 from baimu.recipes import Recipe
 from baimu.targets import Batch
 from baimu.training.finite import FiniteWatch
+from baimu.training.renew import renew_statistics
 from baimu.training.sharding import gather
 from baimu.training.step import Phase
 
@@ -49,13 +51,14 @@ class Training:
     watch: FiniteWatch
 
     def judged(self) -> nn.Module:
-        """The model that is evaluated and exported, in evaluation mode: the moving average where there is one.
+        """The model that is evaluated and exported, in evaluation mode: the moving average where there is one, and a
+        copy without gates where there are any.
 
         Sharded parameters are gathered into a whole model first, so every process must call this.
         """
         if self.average is not None:
-            return self.average.module.eval()
-        return (self.model if self.whole is None else gather(self.model, self.whole)).eval()
+            return without_gates(self.average.module).eval()
+        return without_gates(self.model if self.whole is None else gather(self.model, self.whole)).eval()
 
 
 def fit(training: Training) -> None:
@@ -80,6 +83,8 @@ def fit(training: Training) -> None:
         place.epoch, place.batch = place.epoch + 1, 0
         scores = None
         if place.epoch % recipe.eval_every == 0 or place.epoch == recipe.epochs:
+            if recipe.precise_bn_batches:
+                renew_statistics(training)
             scores = task.evaluate(training.judged())
         if training.record.close_epoch(place, scores):
             training.saver.save_best(training)

@@ -9,7 +9,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from baimu.recipes import Recipe
+from baimu.layers.gates import gates_of
+from baimu.recipes import OptimizerName, Recipe
+from baimu.training.rmsprop_tf import RMSPropTF
 
 _NORMS = (
     nn.modules.batchnorm._BatchNorm,
@@ -20,17 +22,57 @@ _NORMS = (
 )
 
 
-def build_optimizer(model: nn.Module, parameters: Mapping[str, nn.Parameter], recipe: Recipe) -> torch.optim.Optimizer:
-    """SGD, Adam or AdamW over ``parameters`` (by their names in ``model``) at the recipe's scaled peak rate.
+_CLASSES: dict[OptimizerName, Callable[..., torch.optim.Optimizer]] = {
+    "sgd": torch.optim.SGD,
+    "nesterov": torch.optim.SGD,
+    "adagrad": torch.optim.Adagrad,
+    "adadelta": torch.optim.Adadelta,
+    "rmsprop": torch.optim.RMSprop,
+    "rmsprop_tf": RMSPropTF,
+    "adam": torch.optim.Adam,
+    "nadam": torch.optim.NAdam,
+    "radam": torch.optim.RAdam,
+    "adamax": torch.optim.Adamax,
+    "adamw": torch.optim.AdamW,
+}
+_FUSED = (torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW)
 
-    One fused kernel a step, but for fp16: there a fused step hides from Accelerate that the scaler skipped it.
+
+def build_optimizer(model: nn.Module, parameters: Mapping[str, nn.Parameter], recipe: Recipe) -> torch.optim.Optimizer:
+    """The recipe's optimiser over ``parameters`` (by their names in ``model``) at its scaled peak rate.
+
+    One fused kernel a step where torch has it, but for fp16: there a fused step hides from Accelerate that the scaler
+    skipped it. The gates among the parameters are kept in their bounds after each step.
     """
-    groups = parameter_groups(model, parameters, recipe)
-    rate, fused = scaled_lr(recipe), recipe.precision != "fp16"
-    if recipe.optimizer == "sgd":
-        return torch.optim.SGD(groups, rate, momentum=recipe.momentum, weight_decay=recipe.weight_decay, fused=fused)
-    kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[recipe.optimizer]
-    return kind(groups, rate, betas=(recipe.momentum, 0.999), weight_decay=recipe.weight_decay, fused=fused)
+    kind = _CLASSES[recipe.optimizer]
+    options = _options(recipe)
+    if kind in _FUSED:
+        options["fused"] = recipe.precision != "fp16"
+    optimizer = kind(parameter_groups(model, parameters, recipe), scaled_lr(recipe), **options)
+
+    def keep_gates_in_bounds(*_: Any) -> None:
+        for gate in gates_of(model):
+            gate.keep_in_bounds()
+
+    if any(gates_of(model)):
+        optimizer.register_step_post_hook(keep_gates_in_bounds)
+    return optimizer
+
+
+def _options(recipe: Recipe) -> dict[str, Any]:
+    """The recipe's numbers under the names that the optimiser's class gives them."""
+    _, momentum, square_momentum, eps = recipe.optimizer_numbers
+    match recipe.optimizer:
+        case "sgd" | "nesterov":
+            return {"momentum": momentum, "nesterov": recipe.optimizer == "nesterov"}
+        case "adagrad":
+            return {"eps": eps}
+        case "adadelta":
+            return {"rho": square_momentum, "eps": eps}
+        case "rmsprop" | "rmsprop_tf":
+            return {"alpha": square_momentum, "momentum": momentum, "eps": eps}
+        case _:
+            return {"betas": (momentum, square_momentum), "eps": eps}
 
 
 def scaled_lr(recipe: Recipe) -> float:
@@ -42,15 +84,19 @@ def parameter_groups(model: nn.Module, parameters: Mapping[str, nn.Parameter], r
     """Groups of equal rate and decay, plain weights first; each parameter is in exactly one, in the model's order.
 
     Rules: parameters of normalisation layers decay if ``norm_decay``; biases of other layers decay if ``bias_decay``
-    and learn at ``bias_lr_factor``; what lies in ``model.backbone`` learns at ``backbone_lr_factor`` besides.
+    and learn at ``bias_lr_factor``; what lies in ``model.backbone`` learns at ``backbone_lr_factor`` besides. Gates
+    never decay: their penalty is a loss.
     """
+    gates = {id(gate.log_alpha) for gate in gates_of(model)}
     norms = {
         id(p) for module in model.modules() if isinstance(module, _NORMS) for p in module.parameters(recurse=False)
     }
     members: dict[tuple[float, bool], list[nn.Parameter]] = {(1.0, True): []}
     for name, parameter in parameters.items():
         factor, decays = 1.0, True
-        if id(parameter) in norms:
+        if id(parameter) in gates:
+            decays = False
+        elif id(parameter) in norms:
             decays = recipe.norm_decay
         elif name.endswith("bias"):
             factor, decays = recipe.bias_lr_factor, recipe.bias_decay
@@ -76,7 +122,7 @@ def lr_factor(recipe: Recipe, total_steps: int) -> Callable[[int], float]:
     """Share of the peak rate at step 0…total_steps − 1: warm-up first, and over the whole length the main schedule.
 
     ``step``: times ``drop`` at each milestone, a share of the whole length. ``cosine``: from the end of the warm-up
-    ``(1 + cos πt) / 2``, 0 at the end (1608.03983 Eq. 5). ``constant``: 1.
+    ``(1 + cos πt) / 2``, 0 at the end (1608.03983 Eq. 5). ``linear``: from there ``1 - t``. ``constant``: 1.
     """
     warmup_steps = min(recipe.warmup_steps, total_steps // 10)
     drops = [round(milestone * total_steps) for milestone in recipe.milestones]
@@ -84,10 +130,10 @@ def lr_factor(recipe: Recipe, total_steps: int) -> Callable[[int], float]:
     def main(step: int) -> float:
         if recipe.schedule == "step":
             return recipe.drop ** sum(step >= drop for drop in drops)
+        share = min(1.0, max(0.0, (step - warmup_steps) / max(1, total_steps - warmup_steps)))
         if recipe.schedule == "cosine":
-            share = (step - warmup_steps) / max(1, total_steps - warmup_steps)
-            return (1 + math.cos(math.pi * min(1.0, max(0.0, share)))) / 2
-        return 1.0
+            return (1 + math.cos(math.pi * share)) / 2
+        return 1 - share if recipe.schedule == "linear" else 1.0
 
     def factor(step: int) -> float:
         if step >= warmup_steps:

@@ -7,44 +7,38 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from PIL import Image
 
 from baimu.datasets.annotations import without_masks
 from baimu.datasets.loader import eval_batches
 from baimu.datasets.source import DetectionSource, Objects, Splits
-from baimu.datasets.summary import summarize
 from baimu.datasets.transforms import resize_masks
 from baimu.detection.detector import Detector
 from baimu.draw.charts import save
 from baimu.draw.curves import confusion_matrix, label_statistics, precision_recall, training_curves
-from baimu.draw.report import write_report
 from baimu.draw.sheet import batch_sheet, comparison_sheet
 from baimu.inference.predictor import Predictor
 from baimu.masks import Masks
 from baimu.metrics.scores import RECALLS, BoxScores
 from baimu.results import Detections
 from baimu.targets import Batch
+from baimu.training.page import write_page, write_summary
 from baimu.training.results_csv import read_results
 
 SHOWN = 12  # held-out images in predictions.png
 LONGEST = 640  # pixels of an image there
-SHOWN_PROBLEMS = 200  # in the report; problems.txt has them all
 
 
-def draw_data(folder: Path, splits: Splits, batch: Batch) -> None:
+def draw_data(folder: Path, splits: Splits[DetectionSource], batch: Batch) -> None:
     """labels.png, train_batches.png (a batch as the network gets it), data.txt (what is in the data, in numbers) and
     problems.txt (what was wrong in it)."""
     train: Any = without_masks(splits.train)
-    settings = yaml.safe_load((folder / "recipe.yaml").read_text(encoding="utf-8"))
-    summary = summarize(settings["data"], splits._asdict())
-    (folder / "data.txt").write_text(f"{summary}\n", encoding="utf-8")
+    write_summary(folder, splits)
     save(label_statistics(train), folder / "labels.png")
     batch_sheet(batch, splits.train.classes).save(folder / "train_batches.png")
-    (folder / "problems.txt").write_text("".join(f"{line}\n" for line in summary.problems), encoding="utf-8")
 
 
-def draw_results(folder: Path, splits: Splits, model: Detector, scores: BoxScores) -> None:
+def draw_results(folder: Path, splits: Splits[DetectionSource], model: Detector, scores: BoxScores) -> None:
     """curves.png, pr_curves.png (of masks: mask_pr_curves.png), confusion_matrix.png, predictions.png (truth at the
     left) and report.html."""
     names = splits.val.classes
@@ -62,7 +56,7 @@ def draw_predictions(path: Path, source: DetectionSource, model: Detector) -> No
     chosen = np.unique(np.linspace(0, len(source) - 1, SHOWN).round().astype(int)).tolist()
     some = source.select(chosen)
     predictor = Predictor(model)
-    found = [f for batch in eval_batches(some, model.preprocess, 1) for f in predictor.detect_batch(batch)]
+    found = [f for batch in eval_batches(some, model.preprocess, 1) for f in predictor.predict_batch(batch)]
     rows = [_smaller(some.image(i), some.objects(i), found[i]) for i in range(len(some))]
     images, truths, found = zip(*rows, strict=True)
     comparison_sheet(images, truths, found, masks=all(f.masks is not None for f in found)).save(path)
@@ -82,31 +76,17 @@ def _smaller(image: np.ndarray, truth: Objects, found: Detections) -> tuple[np.n
     return picture, replace(truth, boxes=truth.boxes * np.float32(scale)), found
 
 
-def report(folder: Path, splits: Splits, model: Detector, scores: BoxScores) -> None:
+def report(folder: Path, splits: Splits[DetectionSource], model: Detector, scores: BoxScores) -> None:
     """report.html: the figures, the table per class, the recipe, the problems of the data and all pictures."""
-    settings = yaml.safe_load((folder / "recipe.yaml").read_text(encoding="utf-8"))
-    rows = read_results(folder / "results.csv")
-    facts: dict[str, Any] = {
-        "model": settings["model"],
-        "data": settings["data"],
-        "images": f"{len(splits.train):,} train, {len(splits.val):,} held out",
-        "parameters": sum(p.numel() for p in model.parameters()),
-        "steps": rows[-1]["step"] if rows else 0,
-        "minutes": rows[-1]["seconds"] / 60 if rows else 0.0,
-    }
+    facts: dict[str, Any] = {}
     if scores.masks is not None:
         facts |= {"mask AP": scores.masks.mask_ap, "mask AP50": scores.masks.mask_ap50}
     facts |= {"box AP": scores.box_ap, "box AP50": scores.box_ap50, "box AP75": scores.box_ap75}
     classes = scores.table()
-    problems = [(p.file, p.record, p.problem, p.action) for source in splits for p in source.problems]
     tables = [
         ("Scores on the held-out images", tuple(classes[0]), [tuple(row.values()) for row in classes]),
         ("COCO figures", ("figure", "value"), list(scores.figures().items())),
-        ("Recipe", ("field", "value"), [(k, str(v)) for k, v in settings["recipe"].items()]),
     ]
-    if problems:
-        title = f"Problems of the data ({len(problems):,}; all in problems.txt)"
-        tables.append((title, ("file", "record", "problem", "what was done"), problems[:SHOWN_PROBLEMS]))
     pictures = [
         ("Predictions on held-out images, truth at the left", folder / "predictions.png"),
         ("Training curves", folder / "curves.png"),
@@ -117,10 +97,4 @@ def report(folder: Path, splits: Splits, model: Detector, scores: BoxScores) -> 
     ]
     if scores.masks is not None:
         pictures.insert(3, ("Precision and recall of masks by class", folder / "mask_pr_curves.png"))
-    write_report(
-        folder / "report.html",
-        title=f"{settings['model']}: {folder.name}",
-        facts=facts,
-        tables=tables,
-        pictures=pictures,
-    )
+    write_page(folder, splits, model, facts=facts, scores=tables, pictures=pictures)

@@ -21,6 +21,9 @@ from baimu.weights.checkpoint import describe, load_parameters, part
 if TYPE_CHECKING:
     from baimu.training.loop import Training
 
+COUNTS = ("step", "mu_product")
+"""State of an optimiser that is one number a parameter, on the host unless a fused kernel reads it."""
+
 
 class Saver:
     """Writes ``last.safetensors`` (everything) and ``best.safetensors`` (the judged weights) into a run folder.
@@ -132,10 +135,15 @@ def _optimizer_state(phase: Phase) -> Iterator[tuple[str, Tensor]]:
 
 
 def _restore_optimizer(phase: Phase, tensors: Mapping[str, Tensor]) -> None:
+    fused = phase.optimizer.defaults.get("fused")
     for full_name, value in tensors.items():
         name, _, key = full_name.rpartition(".")
         parameter = phase.parameters[name]
-        phase.optimizer.state[parameter][key] = value if key == "step" else laid_out_like(parameter, value)
+        if key not in COUNTS:
+            value = laid_out_like(parameter, value)
+        elif fused:
+            value = value.to(parameter.device)
+        phase.optimizer.state[parameter][key] = value
 
 
 def _schedule_state(phase: Phase) -> dict[str, Any]:

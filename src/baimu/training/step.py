@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,24 +13,29 @@ from baimu.targets import Targets
 
 
 class TrainStep(nn.Module):
-    """``forward(phase, images, targets)`` calls the model's losses method named ``phase`` on normalised images.
+    """``forward(phase, images, targets)`` calls the model's losses method named ``phase`` on normalised images, and
+    adds the ``penalties`` on its weights.
 
     Only this module is wrapped by DDP or FSDP, compiled, and run under autocast, never the model: a wrapper
     synchronises what passes through its ``forward`` and nothing else, so that ``wrapped.module.losses(…)`` would
     train each process on its own without an error.
     """
 
-    def __init__(self, model: nn.Module, *, channels_last: bool = False) -> None:
+    def __init__(
+        self, model: nn.Module, *, channels_last: bool = False, penalties: Callable[[], dict[str, Tensor]] | None = None
+    ) -> None:
         super().__init__()
         self.model: Any = model
         self.channels_last = channels_last
+        self.penalties = penalties
 
     def forward(self, phase: str, images: Tensor, targets: Targets) -> dict[str, Tensor]:
         """Weighted float32 scalars by name, whose sum is minimised; ``images`` (B, 3, H, W) uint8."""
         images = self.model.preprocess.normalize(images, targets.sizes)
         if self.channels_last:
             images = images.contiguous(memory_format=torch.channels_last)
-        return getattr(self.model, phase)(images, targets)
+        losses = getattr(self.model, phase)(images, targets)
+        return losses if self.penalties is None else {**losses, **self.penalties()}
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """The public checkpoints of every method, by ``name.tag``: what is known of each, and the way to its file.
 
-The facts are data (``catalog.json``); a fact that its publisher does not state is absent.
+The facts are data (``catalog.json``, and ``imagenet.json`` for classifiers); what a publisher does not state is absent.
 """
 
 from __future__ import annotations
@@ -8,6 +8,8 @@ from __future__ import annotations
 import fnmatch
 import functools
 import json
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -30,20 +32,20 @@ class Entry:
     tag: str  # "fcos_r50_fpn.coco", by which it is asked for
     source: str  # whose file it is: the name of a source of key tables
     url: str
-    sha256: str  # 64 hexadecimal digits, or as many of the first as are published
-    input: dict[str, Any]  # fields of Preprocess that the parameters were trained with
-    classes: tuple[str, ...]  # in the order of the labels; empty for a backbone
+    input: dict[str, Any]  # fields of Preprocess with which the published figures are reached
+    classes: tuple[str, ...]  # in the order of the labels
     metrics: dict[str, float]  # published; percent, of the validation set of the data trained on last
     trained_on: tuple[str, ...]  # data sets, the last one last
+    sha256: str = ""  # 64 hexadecimal digits, or as many of the first as are published
     arguments: dict[str, Any] = field(default_factory=dict)  # of the model, beyond what its source always needs
-    part: Literal["model", "backbone"] = "model"
     size: float | None = None  # MiB
     config: str | None = None  # what the publisher calls it
     epochs: int | None = None
+    own_licence: str | None = None  # where it is not that of the source's other files
 
     @property
     def name(self) -> str:
-        """Name of the model in the zoo, or of the backbone."""
+        """Name of the model in the zoo."""
         return self.tag.partition(".")[0]
 
     @property
@@ -53,8 +55,9 @@ class Entry:
 
     @property
     def path(self) -> Path:
-        """Where the file lies, or would lie, in the cache."""
-        return cache_folder() / self.source / self.file
+        """Where the file lies, or would lie, in the cache: those of Hugging Face, all of one name, by repository."""
+        hub = re.match(r"https://huggingface\.co/[^/]+/([^/]+)/", self.url)
+        return cache_folder() / self.source / (hub[1] if hub else "") / self.file
 
     @property
     def preprocess(self) -> Preprocess:
@@ -65,8 +68,8 @@ class Entry:
 
     @property
     def licence(self) -> str:
-        """The publisher's licence (SPDX)."""
-        return _document()["sources"][self.source]["licence"]
+        """The publisher's licence (SPDX, or ``unknown``)."""
+        return self.own_licence or _document()["sources"][self.source]["licence"]
 
     @property
     def commercial(self) -> bool | None:
@@ -93,7 +96,7 @@ class Verified(NamedTuple):
     """What :func:`verify` found of one entry."""
 
     tag: str
-    state: Literal["right", "wrong", "unfinished", "absent"]
+    state: Literal["right", "wrong", "unknown", "unfinished", "absent"]  # unknown: nobody published a hash
     path: Path
     sha256: str | None  # of the file that is there
 
@@ -142,9 +145,10 @@ def entries(
     ]
 
 
+@functools.cache
 def class_names(data: str) -> tuple[str, ...]:
-    """Names of the classes of a data set in the order of the labels: ``"coco"`` has 80; ``"coco_0_90"`` and
-    ``"coco_1_90"`` have a place for every category id from 0 or 1 on, as the outputs of some networks do."""
+    """Names of the classes of a data set in the order of the labels: ``"imagenet"`` has 1000, ``"coco"`` 80;
+    ``"coco_0_90"`` and ``"coco_1_90"`` have a place for every category id from 0 or 1 on, as some networks do."""
     return tuple(_document()["classes"][data])
 
 
@@ -160,6 +164,12 @@ def is_tag(text: str) -> bool:
     return name in names and tag != "" and tag not in _FILE_ENDINGS
 
 
+def published(path: Path) -> Entry | None:
+    """The entry whose file this is: it has its publisher's name, which says a hash, and that hash."""
+    named = (e for e in _entries().values() if e.file == path.name and e.sha256 and path.is_file())
+    return next((e for e in named if fits(path, e.sha256)), None)
+
+
 def resolve(tag: str) -> Path:
     """The file of a tag, checked against its published hash; fetched first if it is not in the cache.
 
@@ -169,7 +179,7 @@ def resolve(tag: str) -> Path:
     wanted = entry(tag)
     if not wanted.path.exists():
         return fetch(tag)
-    if not fits(wanted.path, wanted.sha256):
+    if wanted.sha256 and not fits(wanted.path, wanted.sha256):
         raise CheckpointError(
             f"{wanted.path}: is not the file that was published as {tag} (sha256 {digest(wanted.path)}, expected "
             f"{_expected(wanted)}); fetch it again: baimu weights fetch {tag}"
@@ -188,13 +198,13 @@ def fetch(tag: str) -> Path:
 
     wanted = entry(tag)
     path = wanted.path
-    if path.exists() and fits(path, wanted.sha256):
+    if path.exists() and (not wanted.sha256 or fits(path, wanted.sha256)):
         return path
     if is_offline():
         raise DownloadError(f"{tag}: not in the cache, and BAIMU_OFFLINE forbids the network.\n{_by_hand(wanted)}")
     try:
         with shown(path.name) as report:
-            return download(wanted.url, path, sha256=wanted.sha256, report=report)
+            return download(wanted.url, path, sha256=wanted.sha256 or None, report=report)
     except DownloadError as error:
         raise DownloadError(f"{error}\n{_by_hand(wanted)}") from error.__cause__
 
@@ -212,7 +222,8 @@ def _verified(wanted: Entry) -> Verified:
     if not path.exists():
         return Verified(wanted.tag, "unfinished" if Part(path).path.exists() else "absent", path, None)
     found = digest(path)
-    return Verified(wanted.tag, "right" if found.startswith(wanted.sha256) else "wrong", path, found)
+    state = "unknown" if not wanted.sha256 else "right" if found.startswith(wanted.sha256) else "wrong"
+    return Verified(wanted.tag, state, path, found)
 
 
 def _by_hand(wanted: Entry) -> str:
@@ -225,12 +236,18 @@ def _by_hand(wanted: Entry) -> str:
 
 
 def _expected(wanted: Entry) -> str:
-    return wanted.sha256 if len(wanted.sha256) == 64 else f"{wanted.sha256}…"
+    return wanted.sha256 if len(wanted.sha256) == 64 else f"{wanted.sha256}…" if wanted.sha256 else "none is published"
 
 
 @functools.cache
 def _document() -> dict[str, Any]:
-    return json.loads(resources.files("baimu.weights").joinpath("catalog.json").read_text(encoding="utf-8"))
+    """Both files in one, section by section."""
+    whole: dict[str, Any] = {}
+    for name in ("catalog.json", "imagenet.json"):
+        text = resources.files("baimu.weights").joinpath(name).read_text(encoding="utf-8")
+        for section, rows in json.loads(text).items():
+            whole.setdefault(section, {}).update(rows)
+    return whole
 
 
 @functools.cache
@@ -238,12 +255,22 @@ def _entries() -> dict[str, Entry]:
     return {tag: _read(tag, **row) for tag, row in _document()["weights"].items()}
 
 
-def _read(tag: str, *, preprocess: str, trained_on: list[str], classes: str | None = None, **facts: Any) -> Entry:
-    """An entry from its row, in which what many rows share stands by name."""
+def _read(
+    tag: str,
+    *,
+    preprocess: str,
+    classes: str,
+    trained_on: list[str],
+    licence: str | None = None,
+    input: Mapping[str, Any] | None = None,
+    **facts: Any,
+) -> Entry:
+    """An entry from its row, in which what many rows share stands by name, and ``input`` is what differs from that."""
     return Entry(
         tag=tag,
-        input=_document()["preprocess"][preprocess],
-        classes=class_names(classes) if classes else (),
+        input={**_document()["preprocess"][preprocess], **(input or {})},
+        classes=class_names(classes),
         trained_on=tuple(trained_on),
+        own_licence=licence,
         **facts,
     )

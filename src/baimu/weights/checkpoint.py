@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import warnings
 from collections.abc import Mapping, Sequence
@@ -12,12 +13,14 @@ from typing import Any
 from torch import Tensor, nn
 
 from baimu.errors import CheckpointError
-from baimu.preprocess import Preprocess, imagenet
+from baimu.preprocess import Preprocess
 from baimu.weights.archive import is_archive, read_archive
-from baimu.weights.catalog import entry, is_tag, resolve
+from baimu.weights.catalog import entry, is_tag, published, resolve
+from baimu.weights.fit import compare
 from baimu.weights.foreign import read_foreign
 from baimu.weights.keys import COUNTERS
-from baimu.weights.trained import Trained, adopt, same_classes, wanted_classes
+from baimu.weights.outline import Unfilled
+from baimu.weights.trained import Adopted, Trained, adopt, same_classes, wanted_classes
 
 FORMAT = 1
 """Version of the document. A reader refuses a later one."""
@@ -44,8 +47,8 @@ def load(
     copied, the rest starts fresh, with a warning that says so. ``model``: an object to load into, needed where a run
     began with one. For foreign files: ``as_`` names the network and ``arguments`` are of that name
     (``as_="fcos_r50_fpn", stride_in_3x3=True``), ``origin`` the source, ``part`` the dictionary in the file,
-    ``preprocess`` the input; what neither they nor the file say is assumed, with a warning. A classifier's file gives
-    its backbone.
+    ``preprocess`` the input; what neither they nor the file say is assumed, with a warning. A file of a backbone alone
+    gives the backbone, a feature pyramid; with ``classes`` the classifier on it, whose head starts fresh.
 
     Raises :class:`~baimu.errors.CheckpointError` for a file that is absent, damaged or of another model, with the share
     of its parameters that match the nearest.
@@ -54,19 +57,33 @@ def load(
         source, as_=as_, origin=origin, part=part, preprocess=preprocess, classes=classes, arguments=arguments
     )
     names = wanted_classes(trained, classes)
-    said = list(trained.assumed)
-    network: Any = trained.build(len(names)) if model is None else model
-    if not trained.is_backbone:
+    network: Any = _built(trained, names) if model is None else model
+    if names:
         network.classes = names
-    if same_classes(trained, names):
-        counters = {k: v for k, v in network.state_dict().items() if re.search(COUNTERS, k)}
-        load_parameters(network, counters | trained.state, trained.path)
-    else:
-        said.append(adopt(network, trained).words())
-    network.preprocess = trained.preprocess or getattr(network, "preprocess", imagenet)
-    if said:
-        warnings.warn(f"{trained.path}: {'; '.join(said)}", stacklevel=2)
+    everything = same_classes(trained, names)
+    said = [*trained.assumed, _load_all(network, trained) if everything else adopt(network, trained).words()]
+    network.preprocess = trained.preprocess
+    if said := "; ".join(filter(None, said)):
+        warnings.warn(f"{trained.path}: {said}", stacklevel=2)
     return network.eval()
+
+
+def _built(trained: Trained, classes: Sequence[str]) -> Any:
+    """The network for these classes, or the backbone if there are none."""
+    every = same_classes(trained, classes) and trained.may_miss == (COUNTERS,)
+    with Unfilled() if every else contextlib.nullcontext():
+        return trained.build(len(classes)) if classes else trained.build().backbone
+
+
+def _load_all(network: Any, trained: Trained) -> str:
+    """Load every parameter; those that ``trained`` lacks and may lack stay as they are, in words."""
+    state, own, left = trained.state, network.state_dict(), []
+    if trained.part == "backbone" and not hasattr(network, "backbone"):
+        state, left = part(state, "backbone"), [key for key in state if not key.startswith("backbone.")]
+    absent = {k: v for k, v in own.items() if k not in state and any(re.search(p, k) for p in trained.may_miss)}
+    load_parameters(network, absent | state, trained.path)
+    fresh = [key for key in absent if not re.search(COUNTERS, key)]
+    return Adopted(fresh, [], [], left).words()
 
 
 def read_trained(
@@ -80,18 +97,20 @@ def read_trained(
     arguments: Mapping[str, Any] | None = None,
 ) -> Trained:
     """The parameters that :func:`load` would load, under our names, with what a network needs to have them."""
-    path, names = Path(source), None if isinstance(classes, int) else classes
-    given: dict[str, Any] = {"origin": origin, "part": part, "preprocess": preprocess, "classes": names}
+    path, known = Path(source), None
     if not path.exists() and is_tag(str(source)):
         known = entry(str(source))
-        path, names = resolve(known.tag), known.classes
-        published = {"origin": known.source, "preprocess": known.preprocess, "classes": known.classes}
-        given = {key: given.get(key) or value for key, value in published.items()} | {"part": part}
-        as_, arguments = as_ or known.name, {**known.arguments, **(arguments or {})}
+        path = resolve(known.tag)
     file = checkpoint_path(path)
     if path.is_dir() or is_archive(file):
         return _read_own(file)
-    return read_foreign(file, as_=as_, arguments=arguments, **given)
+    names = None if isinstance(classes, int) else classes
+    given: dict[str, Any] = {"origin": origin, "preprocess": preprocess, "classes": names}
+    if known := known or published(file):
+        facts = {"origin": known.source, "preprocess": known.preprocess, "classes": known.classes}
+        given = {key: given[key] or value for key, value in facts.items()}
+        as_, arguments = as_ or known.name, {**known.arguments, **(arguments or {})}
+    return read_foreign(file, as_=as_, part=part, arguments=arguments, **given)
 
 
 def _read_own(file: Path) -> Trained:
@@ -101,8 +120,8 @@ def _read_own(file: Path) -> Trained:
 
 def _trained(file: Path, document: Mapping[str, Any], state: dict[str, Tensor]) -> Trained:
     name, arguments = document["model"] or (None, {})
-    preprocess = Preprocess.from_dict(document["preprocess"])
-    return Trained(file, "baimu", name, dict(arguments), state, tuple(document["classes"]), preprocess)
+    preprocess, of = Preprocess.from_dict(document["preprocess"]), document.get("part", "model")
+    return Trained(file, "baimu", name, dict(arguments), state, tuple(document["classes"]), preprocess, of)
 
 
 def checkpoint_path(path: str | Path) -> Path:
@@ -137,12 +156,6 @@ def describe(model: Any) -> dict[str, Any]:
     }
 
 
-def describe_like(model: Any, document: Mapping[str, Any]) -> None:
-    """Give ``model`` the class names and the preprocessing that a file states."""
-    model.classes = tuple(document["classes"])
-    model.preprocess = Preprocess.from_dict(document["preprocess"])
-
-
 def rebuild(path: Path, document: Mapping[str, Any]) -> nn.Module:
     """The network that a file names, with fresh parameters."""
     return _trained(path, document, {}).build()
@@ -160,23 +173,10 @@ def part(tensors: Mapping[str, Tensor], kind: str) -> dict[str, Tensor]:
 
 def load_parameters(model: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
     """Copy all of ``tensors`` into ``model``; nothing is copied unless every name and shape fits."""
-    own = model.state_dict()
-    others = [
-        f"{n}: {_shape(own[n])} here, {_shape(t)} in the file"
-        for n, t in tensors.items()
-        if n in own and own[n].shape != t.shape
-    ]
-    missing = [f"{n}: not in the file" for n in own if n not in tensors]
-    unknown = [f"{n}: not in the model" for n in tensors if n not in own]
-    wrong = others + missing + unknown
-    if wrong:
-        more = f"; and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+    fit = compare({name: tensor.shape for name, tensor in model.state_dict().items()}, tensors)
+    if not fit.whole:
         raise CheckpointError(
-            f"{path}: belongs to another model or class count ({'; '.join(wrong[:3])}{more}). Build the model that the "
-            "file was trained as, or start a new run from the parameters that fit with train(…, weights=path)"
+            f"{path}: belongs to another model or class count. Build the model that the file was trained as, or start "
+            f"a new run from the parameters that fit with train(…, weights=path).{fit.report()}"
         )
     model.load_state_dict(dict(tensors))
-
-
-def _shape(tensor: Tensor) -> str:
-    return "x".join(map(str, tensor.shape)) or "scalar"

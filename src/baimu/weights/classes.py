@@ -10,8 +10,6 @@ from torch import Size, Tensor
 
 from baimu.weights.keys import State
 
-UNUSED_COCO_IDS = (12, 26, 29, 30, 45, 66, 68, 69, 71, 83)
-"""Of the category ids 1…90, to which torchvision and DETR give outputs all the same."""
 CLASS_INSIDE = r"\.classify\."
 """Where several rows belong to a class: a dense head's ``classify`` has (anchor, class), all others (class, row)."""
 
@@ -48,18 +46,13 @@ def count_classes(axes: Mapping[str, ClassAxis], state: Mapping[str, Tensor]) ->
     return max(set(votes), key=lambda count: (votes.count(count), count)) if votes else None
 
 
-def assumed_names(count: int) -> tuple[str, ...]:
-    """COCO's names for the class counts that are COCO's: 80; 90 and 91, by category id from 1 or 0; else numbers."""
+def assumed_names(count: int, task: str = "detection") -> tuple[str, ...]:
+    """COCO's names for the class counts that are COCO's: 80; 90 and 91, by category id from 1 or 0. ImageNet's for a
+    classifier of 1000. Else numbers."""
     from baimu.weights.catalog import class_names
 
-    coco = class_names("coco")
-    if count == len(coco):
-        return coco
-    if count not in (90, 91):
-        return tuple(f"class {i}" for i in range(count))
-    names = iter(coco)
-    unused = {0, *UNUSED_COCO_IDS}
-    return tuple(f"unused {i}" if i in unused else next(names) for i in range(91 - count, 91))
+    usual = {1000: "imagenet"} if task == "classification" else {80: "coco", 90: "coco_1_90", 91: "coco_0_90"}
+    return class_names(usual[count]) if count in usual else tuple(f"class {i}" for i in range(count))
 
 
 def move_rows(

@@ -12,6 +12,7 @@ from baimu.weights.keys import Facts, State
 if TYPE_CHECKING:
     from baimu.weights.stored import Stored
 
+_PARTS = r"dict\(((?:[^()]|\([^()]*\))*)\)"  # those that hold no others
 _THREE = r"\s*=\s*[\[(]\s*([\d.]+)\s*,\s*([\d.]+)\s*,\s*([\d.]+)\s*,?\s*[\])]"
 
 
@@ -38,6 +39,8 @@ def preprocess_in(text: str) -> Preprocess | None:
     divisor = _last(r"\b(?:pad_)?size_divisor\s*=\s*(\d+)", text)
     if divisor is not None:
         found = found.replace(pad_to=int(divisor[1]))
+    if (crop := _crop(text)) is not None:
+        return found.replace(resize="crop", pad_to=1, **crop)
     scale = _last(r"\b(?:img_)?scale\s*=\s*\(\s*(\d+)\s*,\s*(\d+)\s*\)", text)  # the test pipeline comes last
     if scale is not None:
         sides = sorted((int(scale[1]), int(scale[2])))
@@ -47,6 +50,19 @@ def preprocess_in(text: str) -> Preprocess | None:
     return found
 
 
+def _crop(text: str) -> dict[str, Any] | None:
+    """How a classifier's test images are cut: the last crop to the middle, and the shorter side before it."""
+    parts = [found[1] for found in re.finditer(_PARTS, text)]
+    sizes = [re.search(r"\bcrop_size\s*=\s*\(?\s*(\d+)", part) for part in parts if "'CenterCrop'" in part]
+    resizes = [part for part in parts if re.search(r"'Resize(Edge)?'", part)]
+    sides = [re.search(r"\b(?:scale|size)\s*=\s*\(?\s*(\d+)", part) for part in resizes]
+    if not sizes or sizes[-1] is None or not sides or sides[-1] is None:
+        return None
+    size, side = int(sizes[-1][1]), int(sides[-1][1])
+    interpolation = "bicubic" if re.search(r"interpolation\s*=\s*'bicubic'", resizes[-1]) else "bilinear"
+    return {"size": size, "crop_share": size / side, "interpolation": interpolation}
+
+
 def wrapped(state: State, facts: Facts) -> dict[str, Any]:
     """A checkpoint as mmengine's, which mmcv reads too: classes, and the part of a configuration that belongs to it."""
     meta: dict[str, Any] = {}
@@ -54,15 +70,21 @@ def wrapped(state: State, facts: Facts) -> dict[str, Any]:
         meta |= {"CLASSES": facts.classes, "dataset_meta": {"classes": facts.classes}}
     if facts.preprocess is not None:
         p, style = facts.preprocess, "pytorch" if facts.arguments.get("stride_in_3x3", True) else "caffe"
-        keep = p.resize != "stretch"
         meta["cfg"] = (
             "model = dict(\n"
             f"    data_preprocessor=dict(mean={list(p.mean)}, std={list(p.std)},\n"
             f"                           bgr_to_rgb={p.channel_order == 'rgb'}, pad_size_divisor={p.pad_to}),\n"
             f"    backbone=dict(style={style!r}))\n"
-            f"test_pipeline = [dict(type='Resize', scale=({p.max_size}, {p.size}), keep_ratio={keep})]\n"
+            f"test_pipeline = [{_pipeline(p)}]\n"
         )
     return {"meta": meta, "state_dict": state}
+
+
+def _pipeline(p: Preprocess) -> str:
+    if p.resize == "crop":
+        edge = f"scale={int(p.size / p.crop_share + 1e-6)}, edge='short', interpolation={p.interpolation!r}"
+        return f"dict(type='ResizeEdge', {edge}), dict(type='CenterCrop', crop_size={p.size})"
+    return f"dict(type='Resize', scale=({p.max_size}, {p.size}), keep_ratio={p.resize != 'stretch'})"
 
 
 def _classes(meta: Mapping[str, Any]) -> tuple[str, ...] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,12 +14,13 @@ from typing import Any
 import torch
 
 from baimu.errors import CheckpointError
-from baimu.preprocess import Preprocess, imagenet
+from baimu.preprocess import Preprocess
 from baimu.weights.archive import is_archive, read_document, write_archive
 from baimu.weights.checkpoint import FORMAT, checkpoint_path, read_trained
 from baimu.weights.fit import compare
-from baimu.weights.keys import Facts, Route, convert_back
-from baimu.weights.recognise import outline, source_named
+from baimu.weights.keys import COUNTERS, Facts, Route, State, convert_back
+from baimu.weights.outline import BACKBONE, outline
+from baimu.weights.recognise import source_named
 from baimu.weights.trained import Trained
 
 
@@ -59,16 +61,20 @@ def convert(
 
 
 def _write_ours(trained: Trained, out: Path) -> None:
-    """A checkpoint of this library. Counters that the source does not keep are written as 0, and noted."""
-    network = _outline_of(trained)
-    fresh = {k: v for k, v in network.state_dict().items() if k not in trained.state}
-    tensors = trained.state | {key: torch.zeros(value.shape, dtype=value.dtype) for key, value in fresh.items()}
+    """A checkpoint of this library. What the source may lack is written as of a fresh network, and noted."""
+    own = _fresh(trained, torch.device("meta"))
+    missing = [key for key in own if key not in trained.state]
+    if not all(re.search(COUNTERS, key) for key in missing):
+        own = _fresh(trained, torch.device("cpu"))
+    fresh = {key: torch.zeros_like(own[key], device="cpu") if own[key].is_meta else own[key] for key in missing}
+    tensors = trained.state | fresh
     document = {
         "format": FORMAT,
         "version": version("baimu"),
         "model": [trained.name, trained.arguments],
         "classes": list(trained.classes),
-        "preprocess": _preprocess(trained, network).to_dict(),
+        "preprocess": trained.preprocess.to_dict(),
+        "part": trained.part,
         "converted": {"from": trained.origin, "file": trained.path.name, "absent": sorted(fresh)},
     }
     write_archive(out, {f"model.{key}": value for key, value in tensors.items()}, document)
@@ -114,24 +120,21 @@ def _differences(trained: Trained, to: str, route: Route) -> list[str]:
         for key, value in route.arguments.items()
         if trained.arguments.get(key) != value
     ]
-    fit = compare(outline(name, route.arguments).shapes(len(trained.classes)), trained.state, may_miss=route.may_miss)
+    shapes = outline(name, route.arguments).shapes(len(trained.classes), trained.part)
+    state = {key: value for key, value in trained.state.items() if trained.part == "model" or key.startswith(BACKBONE)}
+    fit = compare(shapes, state, may_miss=route.may_miss)
     return other if fit.whole else [*other, f"its shapes are not those of {name} there:{fit.report()}"]
 
 
-def _outline_of(trained: Trained) -> Any:
-    with torch.device("meta"):
-        return trained.build()
-
-
-def _preprocess(trained: Trained, network: Any) -> Preprocess:
-    return trained.preprocess or getattr(network, "preprocess", imagenet)
+def _fresh(trained: Trained, device: torch.device) -> State:
+    with device:
+        own = trained.build().state_dict()
+    return {key: value for key, value in own.items() if trained.part == "model" or key.startswith(BACKBONE)}
 
 
 def _facts(trained: Trained) -> Facts:
     place = outline(trained.name or "", trained.arguments).stride_in_3x3
-    return Facts(
-        trained.classes, _preprocess(trained, _outline_of(trained)), {} if place is None else {"stride_in_3x3": place}
-    )
+    return Facts(trained.classes, trained.preprocess, {} if place is None else {"stride_in_3x3": place})
 
 
 def _absent(path: Path) -> set[str]:

@@ -1,4 +1,4 @@
-"""Parameters of detectron2's model zoo: RetinaNet, Faster and Mask R-CNN on ResNet-FPN.
+"""Parameters of detectron2's model zoo: RetinaNet, Faster and Mask R-CNN on ResNet-FPN, and its ImageNet ResNets.
 
 Written from detectron2's published code and not proved against a running detectron2. Its conventions: background last,
 class and box rows by class as ours; RetinaNet's anchors of a cell are ordered (size, ratio), ours (ratio, size), so
@@ -11,17 +11,20 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from baimu.preprocess import Preprocess
+from baimu.preprocess import Preprocess, imagenet
+from baimu.weights.families import routes
 from baimu.weights.keys import COUNTERS, Facts, KeyTable, Route, Source, State
 
 if TYPE_CHECKING:
     from baimu.weights.stored import Stored
 
 CAFFE = Preprocess(mean=(103.53, 116.28, 123.675), std=(1.0, 1.0, 1.0), channel_order="bgr")
+SCALED = (57.375, 57.12, 58.395)
+"""Deviation of its ResNeXts, which were trained at FAIR and have their strides in the 3x3."""
 
 BACKBONE: KeyTable = (
     (r"^backbone\.bottom_up\.stem\.conv1\.norm\.", "backbone.bn1."),
@@ -111,17 +114,34 @@ MASK_RCNN = replace(FASTER_RCNN, models=r"mask_rcnn_.*", table=(*FASTER_RCNN.tab
 
 
 def describe(stored: Stored) -> Facts:
-    """Mean and deviation where the file holds them (always BGR); a deviation tells a ResNeXt, its stride in 3x3."""
+    """Mean and deviation where the file holds them (always BGR); a deviation tells a ResNeXt, its stride in 3x3.
+
+    Files for ImageNet hold none: those converted from torchvision name it as their author, and ResNeXts have groups.
+    """
     preprocess = CAFFE
     if {"pixel_mean", "pixel_std"} <= stored.tensors.keys():
         mean, std = (stored.tensors[f"pixel_{part}"].flatten().tolist() for part in ("mean", "std"))
         preprocess = CAFFE.replace(mean=tuple(mean), std=tuple(std))
+    elif stored.about.get("__author__") == "torchvision":
+        preprocess = imagenet
+    else:
+        inner = [stored.tensors[key] for key in ("res2.0.conv2.weight", "res2_0_branch2b_w") if key in stored.tensors]
+        if any(value.shape[0] != value.shape[1] for value in inner):
+            preprocess = CAFFE.replace(std=SCALED)
     return Facts(preprocess=preprocess, arguments={"stride_in_3x3": set(preprocess.std) != {1.0}})
+
+
+def wrap(state: State, facts: Facts) -> dict[str, Any]:
+    """A network as it is; a backbone so that detectron2 looks for the names inside its detectors'."""
+    if any(key.startswith(("backbone.", "proposal_generator.")) for key in state):
+        return dict(state)
+    rgb = facts.preprocess is not None and facts.preprocess.channel_order == "rgb"
+    return {"model": state, "__author__": "torchvision" if rgb else "MSRA", "matching_heuristics": True}
 
 
 SOURCE = Source(
     name="detectron2",
-    marks=(r"^backbone\.bottom_up\.", r"^proposal_generator\."),
-    routes=(RETINANET, FASTER_RCNN, MASK_RCNN),
+    routes=(RETINANET, FASTER_RCNN, MASK_RCNN, *routes("detectron2")),
     describe=describe,
+    wrap=wrap,
 )

@@ -39,7 +39,6 @@ def describe(stored: Stored) -> Facts:
 
 SOURCE = Source(
     name="detr",
-    marks=(r"^transformer\.(encoder|decoder)\.layers\.0\.self_attn\.in_proj_weight$", r"^(class|bbox)_embed\."),
     routes=(DETR,),
     describe=describe,
 )

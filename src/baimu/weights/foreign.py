@@ -8,9 +8,11 @@ from typing import Any
 
 from baimu.preprocess import Preprocess
 from baimu.weights.classes import assumed_names
-from baimu.weights.recognise import Recognised, outline, recognise
+from baimu.weights.outline import outline
+from baimu.weights.recognise import Recognised, recognise
 from baimu.weights.stored import read_stored
 from baimu.weights.trained import Trained, is_named
+from baimu.zoo import model_info
 
 
 def read_foreign(
@@ -32,18 +34,35 @@ def read_foreign(
     """
     stored = read_stored(path, part=part)
     found = recognise(stored, as_=as_, origin=origin, arguments=arguments)
-    count = found.arguments.get("num_classes", 0)
-    names = next((tuple(n) for n in (found.facts.classes, classes) if n and len(n) == count), assumed_names(count))
+    own = outline(found.name, found.arguments).preprocess
     return Trained(
         path=stored.path,
-        origin=found.source.name,
+        origin=found.origin,
         name=found.name,
+        part=found.part,
         arguments=found.arguments,
         state=found.state,
-        classes=names,
-        preprocess=preprocess or found.facts.preprocess,
-        assumed=_assumed(found, names, preprocess, arguments or {}),
+        classes=_names(found, classes),
+        preprocess=preprocess or _fitted(found.facts.preprocess, own),
+        may_miss=found.route.may_miss,
+        assumed=_assumed(found, _names(found, classes), preprocess, arguments or {}),
     )
+
+
+def _names(found: Recognised, classes: Sequence[str] | None) -> tuple[str, ...]:
+    """Of the file, or as given, or else those that its kind usually has; none for a backbone."""
+    if found.part == "backbone":
+        return ()
+    count = found.arguments["num_classes"]
+    usual = assumed_names(count, model_info(found.name).task)
+    return next((tuple(n) for n in (found.facts.classes, classes) if n and len(n) == count), usual)
+
+
+def _fitted(facts: Preprocess | None, own: Preprocess) -> Preprocess:
+    """What a file says in the place of the network's own; sizes of another task are none of its own."""
+    if facts is None:
+        return own
+    return own.like(facts) if (facts.resize == "crop") != (own.resize == "crop") else facts
 
 
 def _assumed(

@@ -1,4 +1,4 @@
-"""Parameters of Hugging Face's transformers: the backbones of its ResNets, and DETR."""
+"""Parameters of Hugging Face's transformers: its classifiers, and DETR."""
 
 from __future__ import annotations
 
@@ -8,28 +8,12 @@ from typing import TYPE_CHECKING
 import torch
 
 from baimu.preprocess import imagenet
-from baimu.weights.keys import COUNTERS, Facts, KeyTable, Route, Source, State
+from baimu.weights.families import routes
+from baimu.weights.families.resnet import huggingface
+from baimu.weights.keys import COUNTERS, Facts, Route, Source, State
 
 if TYPE_CHECKING:
     from baimu.weights.stored import Stored
-
-RESNET_TABLE: KeyTable = (
-    (r"^resnet\.embedder\.embedder\.convolution\.", "conv1."),
-    (r"^resnet\.embedder\.embedder\.normalization\.", "bn1."),
-    *((rf"^resnet\.encoder\.stages\.{i}\.layers\.", f"layer{i + 1}.") for i in range(4)),
-    (r"\.shortcut\.convolution\.", ".downsample.0."),
-    (r"\.shortcut\.normalization\.", ".downsample.1."),
-    *((rf"\.layer\.{i}\.convolution\.", f".conv{i + 1}.") for i in range(3)),
-    *((rf"\.layer\.{i}\.normalization\.", f".bn{i + 1}.") for i in range(3)),
-)
-RESNET = Route(
-    models=r"resnet\d+",
-    table=RESNET_TABLE,
-    may_miss=(COUNTERS,),
-    drop=(r"^classifier\.",),
-    older=((r"^(embedder|encoder)\.", r"resnet.\1."),),  # of the model without its classifier
-)
-
 
 _PROJECTION = re.compile(r"\.(q|k|v)_proj\.(weight|bias)$")
 _JOINED = re.compile(r"\.in_proj_(weight|bias)$")
@@ -85,7 +69,7 @@ DETR = Route(
         (r"\.out_proj\.", ".o_proj."),
         (r"(\.layers\.\d+)\.fc(1|2)\.", r"\1.mlp.fc\2."),
         (r"^model\.backbone\.model\.(embedder|encoder)\.", r"resnet.\1."),
-        *RESNET_TABLE,
+        *huggingface(""),
         (r"^(conv1|bn1|layer\d)\.", r"model.backbone.model.\1."),
     ),
 )
@@ -93,15 +77,13 @@ DETR = Route(
 
 
 def describe(stored: Stored) -> Facts:
-    """ImageNet's mean and deviation, strides in the 3x3, as all of its ResNets; DETR masks padding of any size."""
+    """Strides in the 3x3, as all of its ResNets; DETR normalises as ImageNet, and masks padding of any size."""
     detr = any(key.startswith("class_labels_classifier.") for key in stored.tensors)
-    preprocess = imagenet.replace(pad_to=1) if detr else imagenet
-    return Facts(preprocess=preprocess, arguments={"stride_in_3x3": True})
+    return Facts(preprocess=imagenet.replace(pad_to=1) if detr else None, arguments={"stride_in_3x3": True})
 
 
 SOURCE = Source(
     name="huggingface",
-    marks=(r"^(resnet\.)?embedder\.embedder\.convolution\.", r"^class_labels_classifier\."),
-    routes=(RESNET, DETR),
+    routes=(*routes("huggingface"), DETR),
     describe=describe,
 )

@@ -6,9 +6,10 @@ last; the way back is derived from the same table (:func:`invert`), so that the 
 
 from __future__ import annotations
 
+import functools
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -48,9 +49,10 @@ class Route:
     to_ours: Callable[[State], State] = unchanged
     to_theirs: Callable[[State], State] = unchanged
     may_miss: tuple[str, ...] = ()  # regexes of our names that their file may lack
+    may_stay: tuple[str, ...] = ()  # regexes of our names that a network may lack; they stay in the file then
     drop: tuple[str, ...] = ()  # regexes of their names that hold no parameter of ours
     older: KeyTable = ()
-    same: tuple[str, ...] = (r"^backbone\.",)  # regexes of our names that are theirs too
+    same: tuple[str, ...] = ()  # regexes of our names that are theirs too
 
 
 @dataclass(frozen=True)
@@ -76,10 +78,9 @@ def bare(state: State, facts: Facts) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Source:
-    """A library whose checkpoints are read: how its files are known, and the routes of its networks."""
+    """A library whose checkpoints are read: the routes of its networks, by which its files are known as well."""
 
     name: str
-    marks: tuple[str, ...]  # regexes of keys that only this source writes
     routes: tuple[Route, ...]
     describe: Callable[[Stored], Facts] = no_facts
     wrap: Callable[[State, Facts], dict[str, Any]] = bare  # what its files hold around a state dict
@@ -95,11 +96,25 @@ class Source:
         return ", ".join(route.models for route in self.routes)
 
 
+_compiled = functools.cache(re.compile)  # there are more patterns than the cache of ``re`` keeps
+
+
 def rename(key: str, table: KeyTable) -> str:
     """``key`` after every pair of the table, in order; patterns match anywhere unless they are anchored."""
     for pattern, replacement in table:
-        key = re.sub(pattern, replacement, key)
+        key = _compiled(pattern).sub(replacement, key)
     return key
+
+
+def known_share(keys: Iterable[str], route: Route) -> float:
+    """The share of a file's names that ``route`` knows, 0…1: it drops or renames them, or they are ours as they are."""
+    kept = [rename(key, route.older) for key in keys if not _meets(key, route.drop)]
+    strange = sum(rename(key, route.table) == key and not _meets(key, route.same) for key in kept)
+    return 1 - strange / len(kept) if kept else 0.0
+
+
+def _meets(key: str, patterns: Iterable[str]) -> bool:
+    return any(_compiled(pattern).search(key) for pattern in patterns)
 
 
 def invert(table: KeyTable) -> KeyTable:
@@ -147,8 +162,13 @@ def _scan(piece: re.Pattern[str], text: str, whole: str) -> list[re.Match[str]]:
 
 def renamed(state: Mapping[str, Tensor], route: Route) -> State:
     """``state`` under our names, not yet compared with any model. Two keys that become one are an error."""
-    kept = {rename(k, route.older): v for k, v in state.items() if not any(re.search(p, k) for p in route.drop)}
+    kept = {rename(k, route.older): v for k, v in state.items() if not _meets(k, route.drop)}
     return _under_new_names(route.to_ours(kept), route.table)
+
+
+def wanted(state: State, own: Iterable[str], route: Route) -> State:
+    """``state``, under our names, without what may stay in the file and is not among a network's ``own`` names."""
+    return {key: value for key, value in state.items() if key in own or not _meets(key, route.may_stay)}
 
 
 def convert(state: Mapping[str, Tensor], model: nn.Module, via: Route | Source) -> State:
@@ -158,8 +178,8 @@ def convert(state: Mapping[str, Tensor], model: nn.Module, via: Route | Source) 
     :class:`~baimu.errors.CheckpointError` with what is left over on either side and the share that matched.
     """
     route = via if isinstance(via, Route) else via.route(_name_of(model))
-    found = renamed(state, route)
     own = {key: value.shape for key, value in model.state_dict().items()}
+    found = wanted(renamed(state, route), own, route)
     fit = compare(own, found, may_miss=route.may_miss)
     if not fit.whole:
         raise CheckpointError(f"these weights do not fit {_name_of(model)}.{fit.report()}")
@@ -172,7 +192,7 @@ def convert_back(state: Mapping[str, Tensor], route: Route) -> State:
     nameless = [
         key
         for key, name in zip(state, theirs, strict=True)
-        if rename(name, route.table) != key or (name == key and not any(re.search(p, key) for p in route.same))
+        if rename(name, route.table) != key or (name == key and not _meets(key, route.same))
     ]
     if nameless:
         more = f" and {len(nameless) - 8} more" if len(nameless) > 8 else ""

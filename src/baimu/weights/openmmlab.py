@@ -1,9 +1,12 @@
-"""Parameters of OpenMMLab: mmdetection 2 and 3, and backbones of mmpretrain and mmsegmentation."""
+"""Parameters of OpenMMLab: mmdetection 2 and 3, mmpretrain, and backbones of mmsegmentation."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from baimu.weights.config_text import facts_of, wrapped
-from baimu.weights.keys import COUNTERS, KeyTable, Route, Source
+from baimu.weights.families import routes
+from baimu.weights.keys import KeyTable, Route, Source
 
 FPN: KeyTable = (
     (r"^neck\.lateral_convs\.", "neck.lateral."),
@@ -50,9 +53,6 @@ MASK_HEADS: KeyTable = (
 )
 """One a stage of a cascade."""
 
-BOOKKEEPING = (r"^data_preprocessor\.",)
-"""Mean and deviation, where a version stored them."""
-
 RETINANET = Route(
     models=r"retinanet_.*",
     table=(
@@ -62,7 +62,6 @@ RETINANET = Route(
         (r"^bbox_head\.retina_reg\.", "head.regress."),
     ),
     arguments={"p7_relu": False},
-    drop=BOOKKEEPING,
 )
 FCOS = Route(
     models=r"fcos_.*",
@@ -74,16 +73,15 @@ FCOS = Route(
         (r"^bbox_head\.conv_centerness\.", "head.center."),
         (r"^bbox_head\.scales\.(\d+)\.scale$", r"head.scales.\1"),
     ),
-    drop=BOOKKEEPING,
     older=(
         (r"^bbox_head\.fcos_(cls|reg)\.", r"bbox_head.conv_\1."),
         (r"^bbox_head\.fcos_centerness\.", "bbox_head.conv_centerness."),
     ),
 )
-FASTER_RCNN = Route(models=r"faster_rcnn_.*", table=(*FPN, *RPN, *BOX_HEAD), drop=BOOKKEEPING)
-MASK_RCNN = Route(models=r"mask_rcnn_.*", table=(*FPN, *RPN, *BOX_HEAD, *MASK_HEAD), drop=BOOKKEEPING)
-CASCADE_RCNN = Route(models=r"cascade_rcnn_.*", table=(*FPN, *RPN, *BOX_HEADS), drop=BOOKKEEPING)
-CASCADE_MASK_RCNN = Route(models=r"cascade_mask_rcnn_.*", table=(*FPN, *RPN, *BOX_HEADS, *MASK_HEADS), drop=BOOKKEEPING)
+FASTER_RCNN = Route(models=r"faster_rcnn_.*", table=(*FPN, *RPN, *BOX_HEAD))
+MASK_RCNN = Route(models=r"mask_rcnn_.*", table=(*FPN, *RPN, *BOX_HEAD, *MASK_HEAD))
+CASCADE_RCNN = Route(models=r"cascade_rcnn_.*", table=(*FPN, *RPN, *BOX_HEADS))
+CASCADE_MASK_RCNN = Route(models=r"cascade_mask_rcnn_.*", table=(*FPN, *RPN, *BOX_HEADS, *MASK_HEADS))
 DETR = Route(
     models=r"detr_.*",
     table=(
@@ -100,7 +98,6 @@ DETR = Route(
         *((rf"\.norms\.{i}\.", f".norm{i + 1}.") for i in range(3)),
         (r"^decoder\.post_norm\.", "decoder.norm."),
     ),
-    drop=BOOKKEEPING,
     older=(
         (r"^bbox_head\.input_proj\.", "neck.convs.0.conv."),
         (r"^bbox_head\.query_embedding\.", "query_embedding."),
@@ -113,26 +110,21 @@ DETR = Route(
 )
 """In mmdetection 2 all of it was the head's."""
 
-RESNET = Route(
-    models=r"(resnet|resnext)\d+.*",
-    table=((r"^backbone\.", ""),),
-    may_miss=(COUNTERS,),
-    drop=(*BOOKKEEPING, r"^head\."),
-    older=((r"^(conv1|bn1|layer\d)\.", r"backbone.\1."),),  # a file of the backbone alone
-)
-"""The backbone of an mmpretrain classifier."""
+DETECTORS = (RETINANET, FCOS, FASTER_RCNN, MASK_RCNN, CASCADE_RCNN, CASCADE_MASK_RCNN, DETR)
+
+
+def _theirs(route: Route) -> Route:
+    """With what all of them have: the backbone under our name, and mean and deviation where a version stored them.
+
+    (Torchvision, detectron2 and DETR have more below ``backbone.``, by which their files are no one's else.)
+    """
+    own = r"^backbone\.(?!body\.|fpn|bottom_up\.|top_block\.|0\.)"
+    return replace(route, same=(*route.same, own), drop=(*route.drop, r"^data_preprocessor\."))
+
 
 SOURCE = Source(
     name="openmmlab",
-    marks=(
-        r"^bbox_head\.",
-        r"^roi_head\.",
-        r"^rpn_head\.",
-        r"^neck\.(lateral|fpn)_convs\.",
-        r"^decode_head\.",
-        r"^backbone\.layer1\.0\.conv1\.weight$",
-    ),
-    routes=(RETINANET, FCOS, FASTER_RCNN, MASK_RCNN, CASCADE_RCNN, CASCADE_MASK_RCNN, DETR, RESNET),
+    routes=tuple(map(_theirs, (*DETECTORS, *routes("openmmlab")))),
     describe=facts_of,
     wrap=wrapped,
 )

@@ -1,87 +1,83 @@
 """Whose checkpoint a file is, and of which network: by its names and shapes.
 
-Each source is known by names that only it writes; the network is the one of the catalogue, built on the meta device,
-whose names and shapes are all met. What shapes cannot show (where a ResNet halves its maps) is the file's own word, or
-an argument, or an assumption that is said aloud.
+A source knows a file if one of its tables knows the names; the network is the one of the catalogue whose names and
+shapes are all met. Networks are built for that on the meta device, a few only: the tables and the size of the
+backbone tell which come first. Sources whose tables give the same answer are all named. What shapes cannot show (where
+a ResNet halves its maps) is the file's own word, or an argument, or an assumption that is said aloud.
 """
 
 from __future__ import annotations
 
 import contextlib
-import functools
 import importlib
 import inspect
+import itertools
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-import torch
-from torch import Size, nn
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from baimu import zoo
 from baimu.errors import CheckpointError, unknown
-from baimu.weights.classes import ClassAxis, class_axes, count_classes
+from baimu.weights.classes import count_classes
 from baimu.weights.fit import Fit, compare
-from baimu.weights.keys import Facts, Route, Source, State, renamed
+from baimu.weights.keys import Facts, Route, Source, State, known_share, renamed, wanted
+from baimu.weights.outline import BACKBONE, Part, build, outline
+from baimu.weights.sizes import size_of, sizes
 
 if TYPE_CHECKING:
     from baimu.weights.stored import Stored
 
-SOURCES = ("openmmlab", "torchvision", "detectron2", "detr", "huggingface", "timm")
-"""Modules of this room; of two that know a file, the earlier answers."""
-LIKELY = 0.8  # share from which a network is also tried in its other forms
-
-
-class Outline:
-    """Names and shapes of a network, without its numbers."""
-
-    def __init__(self, name: str, arguments: Mapping[str, Any]) -> None:
-        self._name, self._arguments = name, arguments
-        model = self._build(2)
-        self.stride_in_3x3: bool | None = getattr(getattr(model, "backbone", model), "stride_in_3x3", None)
-        self.two = {key: value.shape for key, value in model.state_dict().items()}
-
-    @functools.cached_property
-    def axes(self) -> dict[str, ClassAxis]:
-        """Of the parameters that depend on the class count."""
-        if self._name in backbones():
-            return {}
-        return class_axes(self.two, {key: value.shape for key, value in self._build(3).state_dict().items()})
-
-    def shapes(self, count: int | None = None) -> dict[str, Size]:
-        """Shapes for ``count`` classes (``None``: two)."""
-        shapes = dict(self.two)
-        for key, axis in self.axes.items() if count else ():
-            shapes[key] = Size(axis.size(count or 2) if d == axis.dim else n for d, n in enumerate(shapes[key]))
-        return shapes
-
-    def _build(self, count: int) -> nn.Module:
-        classes = {} if self._name in backbones() else {"num_classes": count}
-        with torch.device("meta"):
-            return build(self._name, {**self._arguments, **classes})
+SOURCES = ("torchvision", "timm", "openmmlab", "detectron2", "detr", "huggingface", "megvii")
+"""Modules of this room; of several that know a file equally well, the first lends its name to what is written."""
+LIKELY = 0.8  # share of the best from which a table, and of 1 from which a network's other forms, are tried
+FEW = 24  # names of a file that every table is asked for
+MOST = 12  # networks that are built before a file is refused
 
 
 @dataclass(frozen=True)
 class Recognised:
     """What a foreign file turned out to be."""
 
-    source: Source
+    sources: tuple[Source, ...]  # all whose tables make the same of it
     route: Route
-    name: str  # of the catalogue, or a backbone's
-    arguments: dict[str, Any]  # of that name, with num_classes unless it is a backbone
+    name: str  # of the catalogue
+    part: Part  # of that network that the file holds
+    arguments: dict[str, Any]  # of that name, with num_classes where the heads are there
     state: State  # under our names
     facts: Facts
     also: tuple[str, ...] = ()  # other names that it fits as well
 
+    @property
+    def origin(self) -> str:
+        """``torchvision``, or ``torchvision or timm``."""
+        return " or ".join(source.name for source in self.sources)
+
+
+class _Table(NamedTuple):
+    """What a route knows of a file's names."""
+
+    known: float  # share of them
+    source: Source
+    route: Route
+
 
 @dataclass(frozen=True)
-class _Try:
+class _Candidate:
     source: Source
     route: Route
     name: str
-    arguments: dict[str, Any]
+    part: Part
     state: State
+    rank: tuple[float, int]  # the lowest is tried first: all names known, and as many parameters
+
+
+@dataclass(frozen=True)
+class _Try:
+    candidate: _Candidate
+    arguments: dict[str, Any]
+    state: State  # without what this network has no place for and may leave
+    part: Part
     fit: Fit
     count: int | None
 
@@ -95,35 +91,27 @@ def recognise(
     Raises :class:`~baimu.errors.CheckpointError` where no source knows the names, or no network has all of the names
     and shapes: with the share of the nearest and what is left over on either side.
     """
-    if as_ is not None and as_ not in (*zoo.index(), *backbones()):
-        raise unknown("model", as_, (*zoo.index(), *backbones()))
-    sources = _sources(stored, origin)
+    if as_ is not None and as_ not in zoo.index():
+        raise unknown("model", as_, zoo.index())
     given = dict(arguments or {})
-    likely = _likely_routes(stored, sources, as_)
-    tries = _attempts([(source, route, state, name) for source, route, state, names in likely for name in names], given)
+    tables = _tables(stored, origin)
+    candidates = _candidates(stored, tables, as_)
+    tries = _tries(candidates, given)
     whole = [t for t in tries if t.fit.whole]
     if not whole:
-        near = [t for t in tries if t.fit.share >= LIKELY and t.name not in backbones()]
-        again = [(t.source, t.route, t.state, t.name) for t in near]
-        whole = [t for t in _attempts(again, {"scratch": True, **given}) if t.fit.whole]
+        near = [t.candidate for t in tries if t.fit.share >= LIKELY and _takes_scratch(t.candidate.name)]
+        whole = [t for t in _tries(near, {"scratch": True, **given}) if t.fit.whole]
     if not whole:
-        raise _refusal(stored, sources, tries, as_, given)
-    best = whole[0]
-    facts = best.source.describe(stored)
-    found = {**best.route.arguments, **stride(best.name, facts, best.arguments), **best.arguments}
-    if best.name not in backbones():
+        raise _refusal(stored, " or ".join(_whose(tables)), candidates, tries, as_, given)
+    best, chosen = whole[0], whole[0].candidate
+    same = [t.candidate for t in whole if _same(t, best)]
+    facts = _agreed([c.source.describe(stored) for c in same])
+    found = {**chosen.route.arguments, **stride(chosen.name, facts, best.arguments), **best.arguments}
+    if best.count is not None:
         found["num_classes"] = best.count
-    also = tuple(t.name for t in whole[1:] if t.name != best.name)
-    return Recognised(best.source, best.route, best.name, found, best.state, facts, also)
-
-
-@functools.cache
-def backbones() -> dict[str, Any]:
-    """The functions that build a backbone alone, by name."""
-    from baimu.backbones import resnet
-
-    public = {name: made for name, made in vars(resnet).items() if inspect.isfunction(made) and name[0] != "_"}
-    return {name: made for name, made in public.items() if made.__module__ == resnet.__name__}
+    also = tuple(dict.fromkeys(t.candidate.name for t in whole if t.candidate.name != chosen.name))
+    sources = tuple(c.source for c in same)
+    return Recognised(sources, chosen.route, chosen.name, best.part, found, best.state, facts, also)
 
 
 def source_named(name: str) -> Source:
@@ -133,104 +121,121 @@ def source_named(name: str) -> Source:
     return importlib.import_module(f"baimu.weights.{name}").SOURCE
 
 
-def build(name: str, arguments: Mapping[str, Any]) -> nn.Module:
-    """The network of a catalogue entry, or a backbone."""
-    try:
-        return backbones()[name](**arguments) if name in backbones() else zoo.create_model(name, **arguments)
-    except TypeError as error:
-        raise CheckpointError(f"{name} cannot be built as these weights need it: {error}") from None
-
-
-def outline(name: str, arguments: Mapping[str, Any]) -> Outline:
-    """Names and shapes of ``build(name, arguments)``, whatever its class count; kept for the next time."""
-    plain = {k: tuple(v) if isinstance(v, list) else v for k, v in arguments.items() if k != "num_classes"}
-    return _outline(name, tuple(sorted(plain.items())))
-
-
-@functools.cache
-def _outline(name: str, arguments: tuple[tuple[str, Any], ...]) -> Outline:
-    return Outline(name, dict(arguments))
-
-
 def stride(name: str, facts: Facts, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """The argument that puts a ResNet's stride where ``facts`` say, if ``name`` has it elsewhere by itself."""
     wanted, own = facts.arguments.get("stride_in_3x3"), outline(name, arguments).stride_in_3x3
     return {} if wanted is None or own is None or wanted == own else {"stride_in_3x3": wanted}
 
 
-def _sources(stored: Stored, origin: str | None) -> list[Source]:
-    if origin is not None:
-        return [source_named(origin)]
-    known = [source_named(name) for name in SOURCES]
-    found = [s for s in known if any(re.search(mark, key) for mark in s.marks for key in stored.tensors)]
+def _tables(stored: Stored, origin: str | None) -> list[_Table]:
+    """Those that know any of the file's names, the best first. A few names tell which are worth a look at all."""
+    sources = [source_named(name) for name in (SOURCES if origin is None else (origin,))]
+    some = [*stored.tensors][:: max(1, len(stored.tensors) // FEW)]
+    glimpsed = [_Table(known_share(some, route), source, route) for source in sources for route in source.routes]
+    found = [table for table in glimpsed if table.known]
+    most = max((table.known for table in found), default=0.0)
+    found = [t._replace(known=known_share(stored.tensors, t.route)) if t.known >= LIKELY * most else t for t in found]
     if not found:
         raise CheckpointError(
-            f"{stored.path}: 0% of its {len(stored.tensors)} names are known of {', '.join(SOURCES)}; "
+            f"{stored.path}: 0% of its {len(stored.tensors)} names are known of {origin or ', '.join(SOURCES)}; "
             f"it has {', '.join([*stored.tensors][:4])} … "
             "Say whose file it is with origin=, or rename its parameters yourself"
         )
-    return found
+    return sorted(found, key=lambda table: -table.known)
 
 
-def _likely_routes(
-    stored: Stored, sources: list[Source], as_: str | None
-) -> list[tuple[Source, Route, State, list[str]]]:
-    """Routes with the file's state under our names and the networks they serve, but for the routes whose first
-    network has far fewer of these names than another's: to build all networks would take seconds."""
-    names = [as_] if as_ else [*sorted(zoo.index(), key=lambda n: (len(n), n)), *backbones()]
-    served = [
-        (source, route, [name for name in names if re.fullmatch(route.models, name)])
-        for source in sources
-        for route in source.routes
-    ]
-    found = []
-    for source, route, own in served:
-        if own:
+def _whose(tables: list[_Table]) -> list[str]:
+    """The sources that know nearly as many of the names as the best."""
+    return [*dict.fromkeys(table.source.name for table in tables if table.known >= LIKELY * tables[0].known)]
+
+
+def _candidates(stored: Stored, tables: list[_Table], as_: str | None) -> list[_Candidate]:
+    """Networks that it may be, the likeliest first; of the tables, those that know nearly as many names as the best."""
+    names = [as_] if as_ else sorted(zoo.index(), key=lambda n: (len(n), n))
+    own = _whose(tables)
+    served = [(t, [n for n in names if re.fullmatch(t.route.models, n)]) for t in tables if t.source.name in own]
+    most = max((table.known for table, own in served if own), default=0.0)
+    found: list[_Candidate] = []
+    for (known, source, route), fitting in served:
+        if not fitting or known < LIKELY * most:
+            continue
+        with contextlib.suppress(CheckpointError):  # two of its names become one: another's file
             state = renamed(stored.tensors, route)
-            has, wants = _without_numbers(state), _without_numbers(outline(own[0], route.arguments).two)
-            found.append((len(has & wants) / len(has | wants), (source, route, state, own)))
-    most = max((share for share, _ in found), default=0)
-    return [state for share, state in found if share >= LIKELY * most]
+            size = size_of({key: value.shape for key, value in state.items()})
+            part = "backbone" if all(key.startswith(BACKBONE) for key in state) else "model"
+            if part == "backbone" and not as_:  # detectors have it too
+                fitting = [name for name in fitting if zoo.model_info(name).task == "classification"]
+            ranks = ((-known, abs(sizes().get(name, size) - size)) for name in fitting)
+            found += [_Candidate(source, route, n, part, state, r) for n, r in zip(fitting, ranks, strict=True)]
+    return sorted(found, key=lambda c: c.rank)
 
 
-def _without_numbers(keys: Iterable[str]) -> set[str]:
-    return {re.sub(r"\.\d+(?=\.|$)", ".0", key) for key in keys}
-
-
-def _attempts(networks: Iterable[tuple[Source, Route, State, str]], given: dict[str, Any]) -> list[_Try]:
-    """The file against every one of the networks that takes the arguments ``given``."""
-    tries = []
-    for source, route, state, name in networks:
-        with contextlib.suppress(CheckpointError):
-            tries.append(_attempt(source, route, state, name, given))
+def _tries(candidates: Iterable[_Candidate], given: dict[str, Any]) -> list[_Try]:
+    """The file against one network after the other, until those of equal rank are done of which one has all of it."""
+    tries: list[_Try] = []
+    for _, equal in itertools.groupby(candidates, key=lambda c: c.rank):
+        for candidate in equal:
+            with contextlib.suppress(CheckpointError):  # it does not take the arguments
+                tries.append(_attempt(candidate, given))
+        if any(t.fit.whole for t in tries) or len(tries) >= MOST:
+            break
     return tries
 
 
-def _attempt(source: Source, route: Route, state: State, name: str, arguments: dict[str, Any]) -> _Try:
-    arguments = {**route.arguments, **arguments}
-    found = outline(name, arguments)
-    fit, count = compare(found.two, state, may_miss=route.may_miss), None
-    if not (fit.missing or fit.surplus):
+def _attempt(candidate: _Candidate, arguments: dict[str, Any]) -> _Try:
+    """The class count of the file's heads is found out where the names are right; a classifier's file that lacks just
+    what depends on it is a backbone and more."""
+    arguments, route, part = {**candidate.route.arguments, **arguments}, candidate.route, candidate.part
+    found, count = outline(candidate.name, arguments), None
+    state = wanted(candidate.state, found.two, route)
+    fit = compare(found.shapes(part=part), state, may_miss=route.may_miss)
+    if part == "model" and not (fit.missing or fit.surplus):
         count = count_classes(found.axes, state)
         fit = compare(found.shapes(count), state, may_miss=route.may_miss)
-    return _Try(source, route, name, arguments, state, fit, count)
+    elif set(fit.missing) == {key for key in found.axes if key.startswith("head.")} and not fit.surplus:
+        part = "backbone"
+        fit = compare({key: found.two[key] for key in found.two if key in state}, state)
+    return _Try(candidate, arguments, state, part, fit, count)
+
+
+def _takes_scratch(name: str) -> bool:
+    return "scratch" in inspect.signature(zoo.builder_of(name)).parameters
+
+
+def _same(one: _Try, other: _Try) -> bool:
+    """Whether two tables make the same of a file."""
+    a, b = one.candidate, other.candidate
+    values = a.state.keys() == b.state.keys() and all(a.state[key] is b.state[key] for key in a.state)
+    return a.name == b.name and one.arguments == other.arguments and (a.route == b.route or values)
+
+
+def _agreed(facts: list[Facts]) -> Facts:
+    """What all of the sources say that the file may be of."""
+    first, *others = facts
+    arguments = {k: v for k, v in first.arguments.items() if all(f.arguments.get(k) == v for f in others)}
+    preprocess = first.preprocess if all(f.preprocess == first.preprocess for f in others) else None
+    return Facts(next((f.classes for f in facts if f.classes), None), preprocess, arguments)
 
 
 def _refusal(
-    stored: Stored, sources: list[Source], tries: list[_Try], as_: str | None, given: dict[str, Any]
+    stored: Stored,
+    whose: str,
+    candidates: list[_Candidate],
+    tries: list[_Try],
+    as_: str | None,
+    given: dict[str, Any],
 ) -> CheckpointError:
-    whose = " or ".join(source.name for source in sources)
-    if not tries and as_ and any(re.fullmatch(route.models, as_) for source in sources for route in source.routes):
+    if not tries and as_ and candidates:
         build(as_, given)  # tells which argument it does not take
     if not tries:
         if as_:
             return CheckpointError(f"{stored.path}: {as_} has no table for weights of {whose}, whose file it is")
         return CheckpointError(f"{stored.path}: a file of {whose}, of which no network takes {', '.join(given)}")
     nearest = min(tries, key=lambda t: (len(t.fit.missing) + len(t.fit.surplus) + len(t.fit.shapes), -t.fit.share))
-    own = outline(nearest.name, nearest.arguments)
-    shapes = own.shapes(count_classes(own.axes, nearest.state))
-    fit = compare(shapes, nearest.state, may_miss=nearest.route.may_miss)
-    asked = f"it is not {as_}" if as_ else f"{nearest.name} is the nearest network here"
+    chosen, own = nearest.candidate, outline(nearest.candidate.name, nearest.arguments)
+    shapes = own.shapes(count_classes(own.axes, nearest.state), nearest.part)
+    fit = compare(shapes, nearest.state, may_miss=chosen.route.may_miss)
+    asked = f"it is not {as_}" if as_ else f"{chosen.name} is the nearest network here"
     return CheckpointError(
         f"{stored.path}: a file of {whose}, but {asked}.{fit.report()}\n"
         "  Nothing was loaded. A network with other numbers than the catalogue's needs its name and arguments: "

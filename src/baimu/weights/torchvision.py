@@ -1,4 +1,4 @@
-"""Parameters of torchvision: its detectors, and the backbones of its ResNet classifiers."""
+"""Parameters of torchvision: its detectors and classifiers."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import torch
 
 from baimu.errors import CheckpointError
 from baimu.preprocess import imagenet
+from baimu.weights.families import routes
 from baimu.weights.keys import COUNTERS, Facts, KeyTable, Route, Source, State
 
 if TYPE_CHECKING:
@@ -141,21 +142,16 @@ FASTER_RCNN = Route(
     older=OLDER,
 )
 MASK_RCNN = replace(FASTER_RCNN, models=r"mask_rcnn_.*", table=(*FASTER_RCNN.table, *MASK_HEAD))
-RESNET = Route(
-    models=r"(resnet|resnext|wide_resnet)\d+.*", table=(), may_miss=(COUNTERS,), drop=(r"^fc\.",), same=("",)
-)
-"""The backbone of a classifier."""
 
 
 def describe(stored: Stored) -> Facts:
-    """RGB with ImageNet's mean and deviation, strides in the 3x3: the same for all of them."""
-    del stored
-    return Facts(preprocess=imagenet, arguments={"stride_in_3x3": True})
+    """Strides in the 3x3; detectors normalise images themselves, as ImageNet, classifiers leave it open."""
+    detector = any(key.startswith("backbone.body.") for key in stored.tensors)
+    return Facts(preprocess=imagenet if detector else None, arguments={"stride_in_3x3": True})
 
 
 SOURCE = Source(
     name="torchvision",
-    marks=(r"^backbone\.body\.", r"^layer1\.0\.conv1\.weight$"),
-    routes=(RETINANET, FCOS, FASTER_RCNN, MASK_RCNN, RESNET),
+    routes=(RETINANET, FCOS, FASTER_RCNN, MASK_RCNN, *routes("torchvision")),
     describe=describe,
 )

@@ -12,9 +12,10 @@ from torch import Tensor
 
 from baimu.errors import CheckpointError
 from baimu.preprocess import Preprocess
-from baimu.weights.classes import move_rows
+from baimu.weights.classes import ClassAxis, move_rows
 from baimu.weights.keys import COUNTERS, Facts, State
-from baimu.weights.recognise import backbones, build, outline, stride
+from baimu.weights.outline import Part, build, outline
+from baimu.weights.recognise import stride
 
 
 @dataclass(frozen=True)
@@ -23,26 +24,30 @@ class Trained:
 
     path: Path
     origin: str  # "baimu", or the source of weights
-    name: str | None  # of the catalogue or a backbone; None where the file could not name it
+    name: str | None  # of the catalogue; None where the file could not name it
     arguments: dict[str, Any]  # of that name
-    state: State
+    state: State  # of that network, or of its backbone, under the whole network's names
     classes: tuple[str, ...]  # empty for a backbone
-    preprocess: Preprocess | None  # None: that of the network's name
+    preprocess: Preprocess
+    part: Part = "model"  # of the network that is here
+    may_miss: tuple[str, ...] = (COUNTERS,)  # regexes of names that it may lack
     assumed: tuple[str, ...] = ()  # what nobody said, in words
 
-    @property
-    def is_backbone(self) -> bool:
-        return self.name in backbones()
-
     def build(self, classes: int | None = None) -> Any:
-        """The network with fresh parameters; for another class count if given."""
+        """The whole network with fresh parameters; for another class count if given."""
         if self.name is None:
             raise CheckpointError(
                 f"{self.path}: the run began with a model object, so the file cannot name it; "
                 "build the same object and pass it: baimu.load(path, model=…)"
             )
-        other = {} if classes is None or self.is_backbone else {"num_classes": classes}
+        other = {} if classes is None else {"num_classes": classes}
         return build(self.name, {**self.arguments, **other})
+
+    @property
+    def axes(self) -> dict[str, ClassAxis]:
+        """Of the parameters here that depend on the class count."""
+        known = {} if self.name is None else outline(self.name, self.arguments).axes
+        return {key: axis for key, axis in known.items() if key in self.state}
 
     def arguments_for(self, name: str) -> dict[str, Any]:
         """Arguments by which another run's network of ``name`` can start from these parameters."""
@@ -62,6 +67,7 @@ class Adopted:
     fresh: list[str]  # parameters that keep the values they had
     kept: list[str]  # classes whose rows came along, if rows had to be moved
     new: list[str]  # classes without trained rows
+    left: Sequence[str] = ()  # parameters of the file that the network has no place for
 
     def words(self) -> str:
         """Both in a line; empty where everything came along."""
@@ -72,6 +78,8 @@ class Adopted:
             said.append(f"classes that start fresh: {_list(self.new)}")
         if self.fresh:
             said.append(f"fresh: {_list(self.fresh)}")
+        if self.left:
+            said.append(f"left out, for no classifier follows: {_list(self.left)}")
         return "; ".join(said)
 
 
@@ -82,15 +90,12 @@ def adopt(model: Any, trained: Trained) -> Adopted:
     :class:`~baimu.errors.CheckpointError`, with the share, if nothing fits.
     """
     own: dict[str, Tensor] = model.state_dict()
-    state = trained.state
-    if trained.is_backbone and hasattr(model, "backbone"):
-        state = {f"backbone.{key}": value for key, value in state.items()}
-    kept, new, heads = [], (), set()
-    if trained.name is not None and not same_classes(trained, model.classes):
+    state, kept, new = trained.state, [], ()
+    heads = {key: axis for key, axis in trained.axes.items() if key in own}
+    if heads and not same_classes(trained, model.classes):
         old = [name if is_named(name) else "" for name in trained.classes]
         kept, new = [name for name in model.classes if name in old], model.classes
-        axes = outline(trained.name, trained.arguments).axes
-        state, heads = move_rows(state, own, axes, old, new), {key for key in axes if key in own}
+        state = move_rows(state, own, heads, old, new)
     fitting = {k: v for k, v in state.items() if k in own and own[k].shape == v.shape}
     if not fitting:
         raise CheckpointError(

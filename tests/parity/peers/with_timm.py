@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
+from typing import Any
 
 import timm
-from torch import Tensor, nn
+from torch import nn
 
 from baimu.weights.timm import SOURCE
-from tests.parity.peers.with_torchvision import Maps, stage_maps
 
-__all__ = ["SOURCE", "backbone", "detector"]
-
-
-def backbone(name: str) -> Callable[[], tuple[nn.Module, Maps]] | None:
-    """Its stages have torchvision's names."""
-    return partial(_build, name) if name in timm.list_models() else None
+__all__ = ["SOURCE", "classifier", "detector"]
 
 
-def _build(name: str) -> tuple[nn.Module, Callable[[Tensor], list[Tensor]]]:
-    net = timm.create_model(name, pretrained=False)
-    return net, partial(stage_maps, net)
+def classifier(name: str, **options: Any) -> nn.Module:
+    """By its own name."""
+    return timm.create_model(name, pretrained=False, **options)
 
 
 def detector(name: str) -> None:

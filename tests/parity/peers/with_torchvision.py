@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -15,11 +14,9 @@ from baimu import zoo
 from baimu.ops.nms import Detected
 from baimu.weights.keys import load_converted
 from baimu.weights.torchvision import SOURCE
-from tests.parity.observe import Trace
 from tests.parity.peers.filled import fill
 from tests.parity.sets import detections_matched
 
-Maps = Callable[[Tensor], list[Tensor]]
 SIZES = ((128, 256), (256, 128))
 """Multiples of 128: elsewhere torchvision's anchors of the coarsest maps are not ``stride`` apart."""
 CLASSES, DETECTIONS = 5, 30
@@ -33,22 +30,9 @@ FACTORS = {
 """Of the weights of last layers, so that boxes stay in the image."""
 
 
-def backbone(name: str) -> Callable[[], tuple[nn.Module, Maps]] | None:
-    """By our name, which is its own."""
-    return partial(_build, name) if name in torchvision.models.list_models(torchvision.models) else None
-
-
-def _build(name: str) -> tuple[nn.Module, Maps]:
-    net = torchvision.models.get_model(name, weights=None)
-    return net, partial(stage_maps, net)
-
-
-def stage_maps(net: nn.Module, images: Tensor) -> list[Tensor]:
-    """What ``layer1`` … ``layer4`` of a classifier give."""
-    layers = [f"layer{stage}" for stage in range(1, 5)]
-    with Trace(net, *layers) as trace:
-        net(images)
-    return [trace[layer] for layer in layers]
+def classifier(name: str, **options: Any) -> nn.Module:
+    """By its own name."""
+    return torchvision.models.get_model(name, weights=None, **options)
 
 
 def detector(name: str) -> str | None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
+from typing import Any
 
 import torch
 import transformers
@@ -15,7 +15,6 @@ from baimu.weights.huggingface import SOURCE
 from baimu.weights.keys import load_converted
 from tests.parity.observe import Trace
 from tests.parity.peers.filled import fill
-from tests.parity.peers.with_torchvision import Maps
 
 RESNETS = {18: ("basic", [2, 2, 2, 2]), 34: ("basic", [3, 4, 6, 3])} | {
     depth: ("bottleneck", [3, *middle, 3]) for depth, middle in {50: (4, 6), 101: (4, 23), 152: (8, 36)}.items()
@@ -35,15 +34,11 @@ def config(depth: int) -> transformers.ResNetConfig:
     return transformers.ResNetConfig(layer_type=kind, depths=depths, hidden_sizes=channels, out_features=["stage4"])
 
 
-def backbone(name: str) -> Callable[[], tuple[nn.Module, Maps]] | None:
-    """By the depth in our name."""
-    found = re.fullmatch(r"resnet(\d+)", name)
-    return partial(_build, int(found[1])) if found and int(found[1]) in RESNETS else None
-
-
-def _build(depth: int) -> tuple[nn.Module, Maps]:
-    net = transformers.ResNetForImageClassification(config(depth))
-    return net, lambda images: list(net.resnet(images, output_hidden_states=True).hidden_states[1:])
+def classifier(name: str, **options: Any) -> nn.Module:
+    """A ResNet by the depth in its name; a checkpoint would say how many classes it has."""
+    configuration = config(int(name.rpartition("-")[2]))
+    configuration.num_labels = 1000
+    return transformers.ResNetForImageClassification(configuration, **options)
 
 
 def detector(name: str) -> str | None:

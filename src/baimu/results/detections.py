@@ -1,26 +1,25 @@
-"""What comes out: one validated dataclass a task, at the edge of the library only, in the source's own pixels."""
+"""The objects in an image."""
 
 from __future__ import annotations
 
-import importlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from baimu.errors import unknown
 from baimu.masks import Masks
+from baimu.results.result import Result, extra
 
 if TYPE_CHECKING:
     import pandas
-    import PIL.Image
     import supervision
 
 
 @dataclass(frozen=True, eq=False)
-class Detections:
+class Detections(Result):
     """The objects found in one image, best score first.
 
     ``boxes`` (N, 4) float32 xyxy in pixels of the source image, ``scores`` (N,) float32 in 0…1, ``labels`` (N,)
@@ -91,28 +90,11 @@ class Detections:
         """The name of each detection's class."""
         return [self.names[label] for label in self.labels]
 
-    def draw(self, image: np.ndarray | PIL.Image.Image | None = None, **options: Any) -> PIL.Image.Image:
-        """The image with boxes, names and scores drawn on it: the one given, else ``image``, else what ``read`` reads.
-
-        ``options`` as for :func:`baimu.draw.boxes.draw_detections`. Raises ``ValueError`` where there is no image.
-        """
-        from baimu.draw.boxes import draw_detections
-
-        picture = self.image if image is None else image
-        if picture is None and self.read is not None:
-            picture = self.read()
-        if picture is None:
-            raise ValueError(
-                f"the image of these detections ({self.source!r}) is not here; pass it: detections.draw(image)"
-            )
-        return draw_detections(picture, self, **options)
-
-    def save(self, path: str | Path, **options: Any) -> Path:
-        """Draw and write the picture to ``path``; the format follows its suffix."""
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self.draw(**options).save(path)
-        return path
+    @property
+    def summary(self) -> str:
+        """How many there are of each class: ``2 cat, 1 dog``."""
+        counts = Counter(self.class_names)
+        return ", ".join(f"{number} {name}" for name, number in counts.items()) or "nothing"
 
     def to_dict(self, masks: Literal["rle", "polygons"] | None = "rle") -> dict[str, Any]:
         """Plain numbers and strings, ready for JSON; the image stays behind.
@@ -154,7 +136,7 @@ class Detections:
 
     def to_pandas(self) -> pandas.DataFrame:
         """One row a detection, without masks (needs pandas)."""
-        pandas = _extra("pandas")
+        pandas = extra("pandas")
         columns = {c: self.boxes[:, i] for i, c in enumerate(("x1", "y1", "x2", "y2"))}
         return pandas.DataFrame(
             {**columns, "score": self.scores, "label": self.labels, "name": self.class_names, "source": self.source}
@@ -162,7 +144,7 @@ class Detections:
 
     def to_supervision(self) -> supervision.Detections:
         """The same detections as ``supervision.Detections`` (needs supervision)."""
-        supervision = _extra("supervision")
+        supervision = extra("supervision")
         return supervision.Detections(
             xyxy=self.boxes,
             confidence=self.scores,
@@ -170,11 +152,3 @@ class Detections:
             mask=None if self.masks is None else np.asarray(self.masks),
             data={"class_name": np.array(self.class_names, dtype=np.str_)},
         )
-
-
-def _extra(name: str) -> Any:
-    """The module of an optional dependency, or an ``ImportError`` that says how to get it."""
-    try:
-        return importlib.import_module(name)
-    except ImportError:
-        raise ImportError(f"this needs {name}; install it with: pip install 'baimu[{name}]'", name=name) from None

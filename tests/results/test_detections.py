@@ -76,6 +76,10 @@ def test_filter():
         found.filter(classes=["owll"])
 
 
+def test_the_summary_counts_each_class():
+    assert (_make().summary, _make(0).summary) == ("2 owl, 1 cat", "nothing")
+
+
 def test_to_dict_is_json():
     document = json.loads(json.dumps(_make().to_dict()))
     assert (document["source"], document["height"], document["width"]) == ("photo.jpg", 32, 48)

@@ -1,0 +1,57 @@
+"""What the predictor asks of a task: a batch in, results out. Another task is one more file and one line here."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+from torch import Tensor, nn
+
+from baimu.errors import BaimuError, unknown
+from baimu.inference.classifying import Classifying
+from baimu.inference.detecting import Detecting
+from baimu.preprocess import Frame
+from baimu.results import Result
+
+
+class Task(Protocol):
+    """How a model is asked, and what its answer says of each image. Made once, for a model and the user's options."""
+
+    @property
+    def pads(self) -> bool:
+        """Whether the model knows what is padding, so that images of several sizes may share a batch."""
+        ...
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """Attributes of the model that are otherwise while it is asked."""
+        ...
+
+    def ask(self, model: Any, images: Tensor, sizes: Tensor | None) -> Any:
+        """The answer to normalised images (B, 3, H, W), of which ``sizes`` (B, 2; None: all) are valid.
+
+        The model is in evaluation mode, and may be a copy that computes the same faster.
+        """
+        ...
+
+    def results(self, answer: Any, frames: Sequence[Frame], names: Sequence[str]) -> Sequence[Result]:
+        """One result for each image, in the pixels of its source."""
+        ...
+
+
+TASKS: dict[str, Callable[..., Task]] = {"detection": Detecting, "classification": Classifying}
+"""By the ``task`` of a model."""
+
+
+def task_of(model: nn.Module, kind: Callable[..., Task] | None, options: Mapping[str, Any]) -> Task:
+    """The task of ``model``, or another ``kind``, with ``options``; an unknown one offers the nearest."""
+    name = getattr(model, "task", None)
+    if name not in TASKS:
+        raise BaimuError(f"{type(model).__name__}: not a model of {' or '.join(TASKS)}; give one of baimu's")
+    kind = kind or TASKS[name]
+    known = [p.name for p in inspect.signature(kind).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    for option in options:
+        if option not in known:
+            raise unknown(f"option of {name}", option, known)
+    return kind(model, **options)

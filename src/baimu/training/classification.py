@@ -1,0 +1,163 @@
+"""Training and scoring classifiers, of one label an image or several."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from accelerate import Accelerator
+from torch import nn
+
+from baimu import zoo
+from baimu.datasets.batches import steps_per_epoch
+from baimu.datasets.class_batches import eval_class_batches, shares_of, train_class_batches
+from baimu.datasets.labels import LabelSource
+from baimu.datasets.source import ClassificationSource, Splits
+from baimu.errors import BaimuError, CheckpointError, TrainingError
+from baimu.inference.predictor import Precision, Predictor
+from baimu.metrics.classification import ClassScores, figure_names, score
+from baimu.recipes import Recipe
+from baimu.targets import Batch
+from baimu.training.class_pictures import draw_class_data, draw_class_results
+from baimu.training.fitting import fitted, sides
+from baimu.training.step import PhaseSpec
+from baimu.training.together import in_turn, place_of, together
+
+SMALL = 64
+"""Images up to this side (their median) get a network for small images, where the family has one."""
+
+
+class ClassificationTask:
+    """Batches from the loader, top-1 accuracy (of several labels: mean average precision) over all processes."""
+
+    phases: tuple[PhaseSpec, ...] = (PhaseSpec("losses"),)
+
+    @staticmethod
+    def opening(model: str | nn.Module) -> dict[str, Any]:
+        del model
+        return {"kind": "classification"}
+
+    @staticmethod
+    def fitted(recipe: Recipe, splits: Splits[ClassificationSource], *, scratch: bool) -> Recipe:
+        return fitted(recipe, splits, scratch=scratch)
+
+    @staticmethod
+    def make(
+        name: str, splits: Splits[ClassificationSource], arguments: Mapping[str, Any], *, scratch: bool
+    ) -> tuple[nn.Module, str]:
+        """From ``scratch`` for small images, where these are and the family can."""
+        own = {"num_classes": len(splits.train.classes), "multi_label": splits.train.multi_label, **arguments}
+        side = int(np.median(sides(splits.train)))
+        if scratch and side <= SMALL and "small_images" not in arguments:
+            try:
+                return zoo.create_model(name, small_images=True, **own), f"built for small images ({side} pixels)"
+            except TypeError as error:
+                if "small_images" not in str(error):
+                    raise
+        return zoo.create_model(name, **own), ""
+
+    @staticmethod
+    def matched(source: ClassificationSource, model: Any) -> ClassificationSource:
+        """With the labels of ``model``, by name."""
+        if isinstance(source, LabelSource):
+            return source.like(model, "the model")
+        if tuple(source.classes) != tuple(model.classes) or source.multi_label > model.multi_label:
+            raise CheckpointError(
+                f"the model knows the classes {', '.join(model.classes)}, the data has {', '.join(source.classes)}; "
+                "give both the same, in the same order"
+            )
+        return source
+
+    @staticmethod
+    def score_model(
+        model: Any,
+        source: ClassificationSource,
+        *,
+        batch_size: int,
+        workers: int = 0,
+        precision: Precision = "fp32",
+        accelerator: Accelerator | None = None,
+    ) -> ClassScores:
+        """Process r classifies the images r, r + n, …."""
+        rank, world = place_of(accelerator)
+        batches = eval_class_batches(source, model.preprocess, batch_size, workers=workers, rank=rank, world=world)
+        predictor = Predictor(model, precision=precision)
+        share = [found.probabilities for batch in batches for found in predictor.predict_batch(batch)]
+
+        def finish(shares: list[Any]) -> ClassScores:
+            probabilities = np.stack(in_turn(shares))
+            return score(probabilities, shares_of(source, range(len(source))), source.classes, source.multi_label)
+
+        return together(accelerator, share, finish)
+
+    def __init__(
+        self, splits: Splits[ClassificationSource], model: Any, recipe: Recipe, accelerator: Accelerator
+    ) -> None:
+        _check(splits, model, recipe)
+        self.splits, self.preprocess, self.recipe = splits, model.preprocess, recipe
+        self.score_names = figure_names(multi_label=splits.train.multi_label)
+        self.score = self.score_names[0]
+        self.accelerator = accelerator
+        self.rank, self.world = place_of(accelerator)
+        self.steps_per_epoch = steps_per_epoch(len(splits.train), recipe, self.world)
+        self.fingerprint = {
+            "classes": list(splits.train.classes),
+            "multi_label": splits.train.multi_label,
+            "train_images": len(splits.train),
+            "val_images": len(splits.val),
+        }
+
+    def steps(self, epoch: int, skip: int) -> Iterator[Sequence[Batch]]:
+        parts = train_class_batches(
+            self.splits.train,
+            self.preprocess,
+            self.recipe,
+            epoch=epoch,
+            rank=self.rank,
+            world=self.world,
+            skip=skip * self.recipe.accumulate,
+        )
+        here = (part.to(self.accelerator.device) for part in parts)
+        return zip(*[here] * self.recipe.accumulate, strict=True)
+
+    def evaluate(self, model: Any) -> dict[str, float]:
+        return self.scores(model).figures()
+
+    def scores(self, model: Any) -> ClassScores:
+        """All that the metric says of the held-out split, the same in every process; in fp32, as users will predict."""
+        batch_size = max(1, self.recipe.batch_size // self.recipe.accumulate // self.world)
+        return self.score_model(
+            model, self.splits.val, batch_size=batch_size, workers=self.recipe.workers, accelerator=self.accelerator
+        )
+
+    def draw_data(self, folder: Path) -> None:
+        recipe = self.recipe.replace(workers=0)
+        batches = train_class_batches(self.splits.train, self.preprocess, recipe, epoch=0, world=self.world)
+        draw_class_data(folder, self.splits, next(iter(batches)))
+
+    def draw_results(self, model: Any, folder: Path) -> str:
+        scores = self.scores(model)
+        if self.accelerator.is_main_process:
+            draw_class_results(folder, self.splits, model, scores)
+        return str(scores)
+
+
+def _check(splits: Splits[ClassificationSource], model: Any, recipe: Recipe) -> None:
+    train, val = splits
+    if train.classes != val.classes:
+        raise TrainingError(f"train names the classes {train.classes}, val {val.classes}; make them equal")
+    if train.multi_label != model.multi_label or val.multi_label > model.multi_label:
+        kinds = {False: "one label an image", True: "any number of labels an image"}
+        raise TrainingError(
+            f"the model is for {kinds[model.multi_label]}, the data has {kinds[train.multi_label]}; build it with "
+            f"multi_label={train.multi_label}"
+        )
+    if recipe.resize not in ("crop", "stretch", "none"):
+        raise BaimuError(f"resize={recipe.resize} pads images; a classifier takes crop, stretch or none")
+    for field in ("mosaic", "mixup", "crop", "scale_jitter"):
+        if getattr(recipe, field):
+            raise BaimuError(
+                f"{field} is for detectors; classifiers have crop_area, crop_ratio, mixup_alpha and cutmix_alpha"
+            )
