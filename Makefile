@@ -15,7 +15,7 @@
 VENV := .venv
 RUN := $(VENV)/bin/python
 # one torch thread a worker: two workers with two threads each are slower than two with one
-PYTEST := OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2
+PYTEST := OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2 --dist worksteal
 
 help:
 	@sed -n '/^# \{0,1\}/!q; s/^# \{0,1\}//p' Makefile

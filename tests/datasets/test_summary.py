@@ -10,7 +10,7 @@ import pytest
 import baimu
 from baimu.datasets.summary import SHOWN_PROBLEMS, data
 from baimu.errors import DataError
-from tests.datasets.files import coco_json, voc_object, write_coco, write_image, write_voc
+from tests.datasets.files import coco_json, voc_object, write_classes, write_coco, write_image, write_voc
 
 
 def test_counts(tmp_path: Path) -> None:
@@ -53,3 +53,28 @@ def test_it_is_a_verb_and_knows_the_playground() -> None:
     assert [part.images for part in summary.splits.values()] == [5, 2]
     with pytest.raises(DataError, match="no such file"):
         baimu.data("absent")
+
+
+def test_labels_are_counted(tmp_path: Path) -> None:
+    write_classes(tmp_path, {"train/cat": 3, "train/dog": 2, "val/cat": 1})
+    (tmp_path / "train" / "cat" / "notes.txt").write_text("x")
+    summary = data(tmp_path)
+    part = summary.splits["train"]
+    assert (part.images, part.images_per_class, part.image_sizes) == (5, {"cat": 3, "dog": 2}, {(20, 24): 5})
+    assert (summary.classes, list(summary.splits)) == (("cat", "dog"), ["train", "val"])
+    text = str(summary)
+    assert "24x20 (100%)" in text
+    assert ["dog", "2", "0"] in [line.split() for line in text.splitlines()]
+    assert "1 problems: 1 x files passed over" in text
+    assert json.loads(json.dumps(summary.to_dict()))["splits"]["val"]["images_per_class"] == {"cat": 1}
+
+
+def test_several_labels_are_counted_and_those_nobody_knows(tmp_path: Path) -> None:
+    for name in "abc":
+        write_image(tmp_path / f"{name}.png", (8, 9))
+    (tmp_path / "list.csv").write_text("image,p,q\na,1,1\nb,0,\nc,1,0\n")
+    part = data(tmp_path / "list.csv").splits["all"]
+    assert (part.multi_label, part.labels, part.unknown_labels, part.unlabelled_images) == (True, 3, 1, 1)
+    assert part.images_per_class == {"p": 2, "q": 1}
+    assert part.labels_per_image == [0.0, 0.2, 1.0, 1.8, 2.0]
+    assert "labels nobody knows of" in str(data(tmp_path / "list.csv"))

@@ -49,7 +49,7 @@ def test_every_name_is_met_on_both_sides_and_comes_back() -> None:
 @pytest.mark.parametrize("depth", [50, 101])
 def test_a_file_of_theirs_is_known(depth: int) -> None:
     found = recognise(Stored(published(depth=depth), {}, "torch", Path("detr.pth")))
-    assert (found.source.name, found.name) == ("detr", f"detr_r{depth}")
+    assert (found.origin, found.name) == ("detr", f"detr_r{depth}")
     assert found.arguments["num_classes"] == 91
     assert f"detr_r{depth}_dc5" in found.also, "which has the same shapes"
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from baimu.errors import CheckpointError
-from baimu.weights.keys import Route, Source, convert, convert_back, invert, load_converted, rename
+from baimu.weights.keys import Route, Source, convert, convert_back, invert, known_share, load_converted, rename
 
 TABLE = ((r"^net\.", "body."), (r"^fc\.(\w+)$", r"head.\1"), (r"^(\d)x(\d)\.", r"part.\2.\1."))
 ROUTE = Route(models="any_.*", table=TABLE)
@@ -38,6 +38,13 @@ def test_a_table_turned_round_undoes_it() -> None:
     for key in ("net.weight", "fc.bias", "3x1.weight", "other.weight"):
         assert rename(rename(key, TABLE), back) == key
     assert rename("1x2.w", TABLE) == "part.2.1.w"
+
+
+def test_a_table_knows_what_it_renames_drops_or_has_in_common_with_us() -> None:
+    route = Route(models="", table=TABLE, drop=(r"^step$",), older=((r"^network\.", "net."),), same=(r"^body\.",))
+    assert known_share(["net.weight", "fc.bias", "network.bias", "step", "body.scale"], route) == 1
+    assert known_share(["net.weight", "other.weight", "fc", "step"], route) == pytest.approx(1 / 3)
+    assert known_share(["step"], route) == known_share([], route) == 0
 
 
 NAMES = st.lists(st.from_regex(r"[a-z]{1,3}[0-9]?", fullmatch=True), min_size=1, max_size=4).map(".".join)
@@ -148,7 +155,7 @@ def test_a_parameter_that_the_source_does_not_have_cannot_be_written_for_it() ->
 
 
 def test_a_source_finds_the_route_of_a_model_or_says_what_it_has() -> None:
-    source = Source("theirs", marks=(), routes=(ROUTE,))
+    source = Source("theirs", routes=(ROUTE,))
     assert source.route("any_model") is ROUTE
     with pytest.raises(CheckpointError, match=r"many_models: there is no table for weights of theirs; it has: any_"):
         source.route("many_models")

@@ -85,9 +85,10 @@ class SplitAttention(nn.Module):
         splits = conv_norm(self.conv, self.bn0, x, act=self.act0).unflatten(1, (self.radix, -1))
         means = splits.mean((3, 4), keepdim=True).sum(1)
         shares = self.shares(self.fc2(conv_norm(self.fc1, self.bn1, means, act=self.act1)))
-        out = splits[:, 0] * shares[:, 0]
-        for i in range(1, self.radix):
-            out = torch.addcmul(out, splits[:, i], shares[:, i])
+        out = None
+        for part, share in zip(splits.unbind(1), shares.unbind(1), strict=True):
+            out = part * share if out is None else torch.addcmul(out, part, share)
+        assert out is not None
         return out
 
     def shares(self, scores: Float[Tensor, "b rc 1 1"]) -> Float[Tensor, "b r c 1 1"]:

@@ -6,7 +6,7 @@ loss to 1 / (1 − t1); an exponential of t2 > 1 has a heavy tail. At t1 = t2 = 
 the target. Which temperatures fit depends on the noise; the defaults here are mild.
 
 Differences from the authors' code (google/bi-tempered-loss): none in numbers, its published test values are ours. Like
-it, the normalisation of t2 > 1 runs five fixed-point iterations, after which a thousand classes may sum to 0.98; t2 < 1
+it, the normalisation of t2 > 1 runs five fixed-point iterations, after which a thousand classes may sum to 1.02; t2 < 1
 is solved by bisection, with twenty halvings unless said otherwise (the code has five, its tests ask for twenty).
 Dims: N rows, K classes.
 """

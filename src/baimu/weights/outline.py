@@ -37,6 +37,7 @@ class Outline:
     def __init__(self, name: str, arguments: Mapping[str, Any]) -> None:
         self._name, self._arguments = name, arguments
         model = self._build(2)
+        self.is_classifier = zoo.model_info(name).task == "classification"
         self.preprocess: Preprocess = getattr(model, "preprocess", imagenet)
         self.stride_in_3x3: bool | None = getattr(getattr(model, "backbone", None), "stride_in_3x3", None)
         self.two = {key: value.shape for key, value in model.state_dict().items()}

@@ -13,7 +13,7 @@ import importlib
 import inspect
 import itertools
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -94,15 +94,18 @@ def recognise(
     if as_ is not None and as_ not in zoo.index():
         raise unknown("model", as_, zoo.index())
     given = dict(arguments or {})
-    tables = _tables(stored, origin)
-    candidates = _candidates(stored, tables, as_)
-    tries = _tries(candidates, given)
+    every = _tables(stored, origin)
+    whose = [*dict.fromkeys(table.source.name for table in every if table.known >= LIKELY * every[0].known)]
+    tables = [table for table in every if table.source.name in whose]
+    tries = _tries(_candidates(stored, tables, as_), given)
     whole = [t for t in tries if t.fit.whole]
     if not whole:
         near = [t.candidate for t in tries if t.fit.share >= LIKELY and _takes_scratch(t.candidate.name)]
         whole = [t for t in _tries(near, {"scratch": True, **given}) if t.fit.whole]
     if not whole:
-        raise _refusal(stored, " or ".join(_whose(tables)), candidates, tries, as_, given)
+        if not tries and as_ and any(_served(table.route, [as_]) for table in tables):
+            build(as_, given)  # tells which argument it does not take
+        raise _refusal(stored, " or ".join(whose), tries, as_, given)
     best, chosen = whole[0], whole[0].candidate
     same = [t.candidate for t in whole if _same(t, best)]
     facts = _agreed([c.source.describe(stored) for c in same])
@@ -123,8 +126,8 @@ def source_named(name: str) -> Source:
 
 def stride(name: str, facts: Facts, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """The argument that puts a ResNet's stride where ``facts`` say, if ``name`` has it elsewhere by itself."""
-    wanted, own = facts.arguments.get("stride_in_3x3"), outline(name, arguments).stride_in_3x3
-    return {} if wanted is None or own is None or wanted == own else {"stride_in_3x3": wanted}
+    place, own = facts.arguments.get("stride_in_3x3"), outline(name, arguments).stride_in_3x3
+    return {} if place is None or own is None or place == own else {"stride_in_3x3": place}
 
 
 def _tables(stored: Stored, origin: str | None) -> list[_Table]:
@@ -144,30 +147,28 @@ def _tables(stored: Stored, origin: str | None) -> list[_Table]:
     return sorted(found, key=lambda table: -table.known)
 
 
-def _whose(tables: list[_Table]) -> list[str]:
-    """The sources that know nearly as many of the names as the best."""
-    return [*dict.fromkeys(table.source.name for table in tables if table.known >= LIKELY * tables[0].known)]
-
-
-def _candidates(stored: Stored, tables: list[_Table], as_: str | None) -> list[_Candidate]:
+def _candidates(stored: Stored, tables: list[_Table], as_: str | None) -> Iterator[_Candidate]:
     """Networks that it may be, the likeliest first; of the tables, those that know nearly as many names as the best."""
     names = [as_] if as_ else sorted(zoo.index(), key=lambda n: (len(n), n))
-    own = _whose(tables)
-    served = [(t, [n for n in names if re.fullmatch(t.route.models, n)]) for t in tables if t.source.name in own]
-    most = max((table.known for table, own in served if own), default=0.0)
-    found: list[_Candidate] = []
-    for (known, source, route), fitting in served:
-        if not fitting or known < LIKELY * most:
-            continue
-        with contextlib.suppress(CheckpointError):  # two of its names become one: another's file
-            state = renamed(stored.tensors, route)
-            size = size_of({key: value.shape for key, value in state.items()})
-            part = "backbone" if all(key.startswith(BACKBONE) for key in state) else "model"
-            if part == "backbone" and not as_:  # detectors have it too
-                fitting = [name for name in fitting if zoo.model_info(name).task == "classification"]
-            ranks = ((-known, abs(sizes().get(name, size) - size)) for name in fitting)
-            found += [_Candidate(source, route, n, part, state, r) for n, r in zip(fitting, ranks, strict=True)]
-    return sorted(found, key=lambda c: c.rank)
+    served = [(table, fitting) for table in tables if (fitting := _served(table.route, names))]
+    for known, equal in itertools.groupby(served, key=lambda row: row[0].known):
+        if known < LIKELY * served[0][0].known:
+            return
+        found: list[_Candidate] = []
+        for (_, source, route), fitting in equal:
+            with contextlib.suppress(CheckpointError):  # two of its names become one: another's file
+                state = renamed(stored.tensors, route)
+                size = size_of({key: value.shape for key, value in state.items()})
+                part = "backbone" if all(key.startswith(BACKBONE) for key in state) else "model"
+                for name in fitting:  # a backbone alone is a classifier's, though detectors have it too
+                    if part == "model" or as_ or zoo.model_info(name).task == "classification":
+                        rank = (-known, abs(sizes().get(name, size) - size))
+                        found.append(_Candidate(source, route, name, part, state, rank))
+        yield from sorted(found, key=lambda candidate: candidate.rank)
+
+
+def _served(route: Route, names: Iterable[str]) -> list[str]:
+    return [name for name in names if re.fullmatch(route.models, name)]
 
 
 def _tries(candidates: Iterable[_Candidate], given: dict[str, Any]) -> list[_Try]:
@@ -183,8 +184,9 @@ def _tries(candidates: Iterable[_Candidate], given: dict[str, Any]) -> list[_Try
 
 
 def _attempt(candidate: _Candidate, arguments: dict[str, Any]) -> _Try:
-    """The class count of the file's heads is found out where the names are right; a classifier's file that lacks just
-    what depends on it is a backbone and more."""
+    """The class count of the file's heads is found out where the names are right. A classifier's file that lacks just
+    what depends on it is a backbone and more.
+    """
     arguments, route, part = {**candidate.route.arguments, **arguments}, candidate.route, candidate.part
     found, count = outline(candidate.name, arguments), None
     state = wanted(candidate.state, found.two, route)
@@ -192,7 +194,7 @@ def _attempt(candidate: _Candidate, arguments: dict[str, Any]) -> _Try:
     if part == "model" and not (fit.missing or fit.surplus):
         count = count_classes(found.axes, state)
         fit = compare(found.shapes(count), state, may_miss=route.may_miss)
-    elif set(fit.missing) == {key for key in found.axes if key.startswith("head.")} and not fit.surplus:
+    elif found.is_classifier and not fit.surplus and set(fit.missing) == {k for k in found.axes if k[:5] == "head."}:
         part = "backbone"
         fit = compare({key: found.two[key] for key in found.two if key in state}, state)
     return _Try(candidate, arguments, state, part, fit, count)
@@ -217,16 +219,7 @@ def _agreed(facts: list[Facts]) -> Facts:
     return Facts(next((f.classes for f in facts if f.classes), None), preprocess, arguments)
 
 
-def _refusal(
-    stored: Stored,
-    whose: str,
-    candidates: list[_Candidate],
-    tries: list[_Try],
-    as_: str | None,
-    given: dict[str, Any],
-) -> CheckpointError:
-    if not tries and as_ and candidates:
-        build(as_, given)  # tells which argument it does not take
+def _refusal(stored: Stored, whose: str, tries: list[_Try], as_: str | None, given: dict[str, Any]) -> CheckpointError:
     if not tries:
         if as_:
             return CheckpointError(f"{stored.path}: {as_} has no table for weights of {whose}, whose file it is")

@@ -1,7 +1,7 @@
 """How many parameters the backbone of each network has: by this few are chosen to be built when a file is recognised.
 
-``sizes.json`` is made by ``python -m baimu.weights.sizes``. It saves time only: a network that it does not have, or has
-wrong, is found all the same.
+``sizes.json`` is made by ``python -m baimu.weights.sizes``, and a test keeps it true. A network that it lacks is found
+all the same, but slowly.
 """
 
 from __future__ import annotations
