@@ -17,8 +17,8 @@ INTRO = f"""# Parity
 Each row is a model of this library and its reference with the same parameters and the same input, in float32 on a CPU.
 A difference is relative to the largest magnitude of the tensor that is compared, and is rounded up to one digit; up to
 {TOLERANCE:.0e} the two are called equal. *Features* are the maps of backbone and neck, *outputs* the raw predictions of
-every head, *losses* each item of the loss, *gradients* the norm of each parameter's gradient; *proposals* and
-*predictions* are compared as sets, box by box, and *masks* pixel by pixel.
+every head, *logits* those of a classifier, *losses* each item of the loss, *gradients* the norm of each parameter's
+gradient; *proposals* and *predictions* are compared as sets, box by box, and *masks* pixel by pixel.
 """
 GOLDENS = """
 ## Against recorded references
