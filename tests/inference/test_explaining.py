@@ -166,6 +166,7 @@ def state(model: nn.Module) -> list:
 @pytest.mark.parametrize("frozen", [True, False])
 def test_the_model_is_left_as_it_was(context, frozen):
     """Parameters, gradients, modes and hooks; in any mode of autograd, whatever is frozen."""
+    torch.manual_seed(0)
     model = create_model("resnet18", num_classes=2, small_images=True).train()
     model.preprocess = model.preprocess.replace(size=32)
     model.backbone.layer2.eval()

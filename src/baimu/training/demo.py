@@ -14,12 +14,12 @@ MODEL = "fcos_r18_fpn"
 ARGUMENTS: dict[str, Any] = {"scratch": True, "width": 128, "depth": 2, "center_radius": 1.5}
 """Half as wide and half as deep a head as the paper's: seven eighths of the work on so small pictures is the head's."""
 
-DATA = "playground:train=1560,val=200,size=160,seed=0"
+DATA = "playground:train=1440,val=200,size=160,seed=0"
 RECIPE: dict[str, Any] = {
     "epochs": 6,
     "batch_size": 8,
     "optimizer": "adamw",
-    "lr": 1e-3,
+    "lr": 2e-3,
     "lr_batch_size": None,
     "weight_decay": 0.05,
     "bias_lr_factor": 1.0,
@@ -27,7 +27,7 @@ RECIPE: dict[str, Any] = {
     "schedule": "cosine",
     "warmup": "linear",
     "warmup_start": 0.01,
-    "warmup_steps": 80,
+    "warmup_steps": 100,
     "clip_norm": 10.0,
     "ema_decay": 0.995,
     "size": 160,
