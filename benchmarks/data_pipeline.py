@@ -87,7 +87,7 @@ def ours(source: FileSource, turn: int) -> torch.Tensor:
         sample = augment(lambda i: load_sample(source, i), index, len(source), PREPROCESS, RECIPE, rng)
         frame = Frame(sample.size, sample.size, 1.0, 1.0)
         batch = collate([sample], [frame], PREPROCESS, [source.name(index)], [index])
-        result = PREPROCESS.normalize(batch.images, batch.targets.sizes)[0]
+        result = PREPROCESS.normalize(batch.inputs, batch.targets.sizes)[0]
     return result
 
 

@@ -6,9 +6,13 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from jaxtyping import install_import_hook
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+settings.register_profile("baimu", deadline=None)  # a machine that others use too is slow at times
+settings.load_profile("baimu")
 
 CHECKED = ("ops", "assign", "sample", "losses", "detection", "instance_segmentation", "preprocess", "targets")
 install_import_hook([f"baimu.{room}" for room in CHECKED], "tests.typecheck.check")

@@ -90,7 +90,7 @@ def test_the_window_is_the_smallest_that_holds_the_mask(seed: int) -> None:
             assert window.size == 0
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.integers(0, 10**6), st.sampled_from([4, 9, 40]))
 def test_polygons_give_the_mask_again(seed: int, largest: int) -> None:
     """Parts that touch by a corner, holes, holes in parts in holes, the picture's edge: filled by COCO's rule."""

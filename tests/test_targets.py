@@ -36,6 +36,6 @@ def test_everything_moves_to_the_device() -> None:
     batch = Batch(torch.zeros(2, 3, 4, 4, dtype=torch.uint8), targets, [], ["a", "b"], [0, 1]).to("meta")
     assert len(batch) == 2
     assert batch.targets.masks is not None
-    moved = (batch.images, batch.targets.boxes, batch.targets.labels, batch.targets.sizes, *batch.targets.masks)
+    moved = (batch.inputs, batch.targets.boxes, batch.targets.labels, batch.targets.sizes, *batch.targets.masks)
     assert all(x.is_meta for x in moved)
     assert (batch.names, batch.indices) == (["a", "b"], [0, 1])

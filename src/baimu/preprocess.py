@@ -141,6 +141,18 @@ class Preprocess:
         return cls(**given)
 
 
+KINDS: dict[str, Any] = {"image": Preprocess}
+"""What makes network input, by the ``kind`` that its :meth:`~Preprocess.to_dict` states; without one, of images."""
+
+
+def preprocess_from_dict(values: dict[str, Any]) -> Any:
+    """The preprocessing of a checkpoint. Raises :class:`~baimu.errors.UnknownNameError` for a kind not known here."""
+    kind = values.get("kind", "image")
+    if kind not in KINDS:
+        raise unknown("kind of preprocessing", kind, KINDS)
+    return KINDS[kind].from_dict({key: value for key, value in values.items() if key != "kind"})
+
+
 imagenet = Preprocess()
 """RGB, ImageNet mean and deviation, shorter side 800, longer at most 1333: the detection default."""
 

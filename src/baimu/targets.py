@@ -77,20 +77,23 @@ class ClassTargets:
 
 @dataclass(frozen=True)
 class Batch:
-    """Images as uint8 RGB (B, 3, H, W), not yet normalised, their targets, and where each of them came from."""
+    """What the network is given, its targets, and where each of them came from.
 
-    images: Tensor
+    ``inputs`` are what the model's ``preprocess.normalize`` takes: of images uint8 RGB (B, 3, H, W).
+    """
+
+    inputs: Tensor
     targets: Any  # Targets, or those of another task, which move and pin themselves
-    frames: list[Frame]
+    frames: list[Frame]  # of images; else empty
     names: list[str]  # file or scene names, for messages
     indices: list[int] = field(default_factory=list)  # positions in the data set
 
     def __len__(self) -> int:
-        return self.images.shape[0]
+        return self.inputs.shape[0]
 
     def to(self, device: torch.device | str) -> Batch:
-        images = self.images.to(device, non_blocking=True)
-        return Batch(images, self.targets.to(device), self.frames, self.names, self.indices)
+        inputs = self.inputs.to(device, non_blocking=True)
+        return Batch(inputs, self.targets.to(device), self.frames, self.names, self.indices)
 
     def pin_memory(self) -> Batch:
-        return Batch(self.images.pin_memory(), self.targets.pin_memory(), self.frames, self.names, self.indices)
+        return Batch(self.inputs.pin_memory(), self.targets.pin_memory(), self.frames, self.names, self.indices)

@@ -20,6 +20,12 @@ if TYPE_CHECKING:
     from baimu.preprocess import Preprocess
     from baimu.recipes import Recipe
 
+ROOMS = (
+    "backbones", "classification", "detection", "instance_segmentation", "semantic_segmentation", "generation",
+    "embedding", "tracking", "text",
+)  # fmt: skip
+"""Packages whose files may register names."""
+
 Build = TypeVar("Build", bound="Callable[..., nn.Module]")
 
 
@@ -150,7 +156,7 @@ def _collect() -> list[dict[str, Any]]:
     """Import every module that could hold a name and list what they registered."""
     import pkgutil
 
-    for room in ("backbones", "classification", "detection", "instance_segmentation"):
+    for room in ROOMS:
         package = importlib.import_module(f"baimu.{room}")
         for found in pkgutil.iter_modules(package.__path__):
             importlib.import_module(f"baimu.{room}.{found.name}")

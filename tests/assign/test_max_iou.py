@@ -113,7 +113,7 @@ def test_low_quality_stops_at_its_own_threshold() -> None:
         assert found.item() == expected
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(oracle.box_sets(count=12), oracle.box_sets(count=3, smallest=1), st.permutations(range(12)))
 def test_the_order_of_priors_does_not_matter(priors: Tensor, objects: Tensor, order: list[int]) -> None:
     rules = {"positive": 0.4, "negative": 0.3, "low_quality": "object"}

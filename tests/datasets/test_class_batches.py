@@ -34,7 +34,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> LabelSource:
 
 def same(first: list[Batch], second: list[Batch]) -> bool:
     return len(first) == len(second) and all(
-        a.indices == b.indices and torch.equal(a.images, b.images) and torch.equal(a.targets.shares, b.targets.shares)
+        a.indices == b.indices and torch.equal(a.inputs, b.inputs) and torch.equal(a.targets.shares, b.targets.shares)
         for a, b in zip(first, second, strict=True)
     )
 
@@ -42,8 +42,8 @@ def same(first: list[Batch], second: list[Batch]) -> bool:
 def test_a_plain_batch_is_the_images_and_their_labels(source: LabelSource) -> None:
     seen = []
     for batch in train_class_batches(source, SMALL, PLAIN, epoch=0):
-        assert batch.images.shape == (4, 3, 16, 16)
-        assert batch.images.dtype == torch.uint8
+        assert batch.inputs.shape == (4, 3, 16, 16)
+        assert batch.inputs.dtype == torch.uint8
         assert batch.targets.sizes is None
         assert batch.names == [source.name(i) for i in batch.indices]
         assert batch.targets.shares.argmax(1).tolist() == [int(source.labels(i)[0]) for i in batch.indices]
@@ -51,10 +51,10 @@ def test_a_plain_batch_is_the_images_and_their_labels(source: LabelSource) -> No
         seen += batch.indices
     assert len(seen) == len(set(seen)) == 16
     batches = eval_class_batches(source, SMALL, 4)
-    evaluated = {i: image for b in batches for i, image in zip(b.indices, b.images, strict=True)}
+    evaluated = {i: image for b in batches for i, image in zip(b.indices, b.inputs, strict=True)}
     assert list(evaluated) == list(range(18))
     for batch in train_class_batches(source, SMALL, PLAIN, epoch=0):
-        assert all(torch.equal(image, evaluated[i]) for i, image in zip(batch.indices, batch.images, strict=True))
+        assert all(torch.equal(image, evaluated[i]) for i, image in zip(batch.indices, batch.inputs, strict=True))
 
 
 def test_workers_ranks_and_skipping_change_nothing(source: LabelSource) -> None:
@@ -101,7 +101,7 @@ def test_images_as_they_are_must_have_one_size(tmp_path: Path) -> None:
     write_idx(tmp_path, "train", [0, 1, 1, 0])
     plain, recipe = Preprocess(resize="none", pad_to=1), PLAIN.replace(resize="none", crop_padding=1)
     (batch,) = train_class_batches(read_idx(tmp_path / "train-images-idx3-ubyte"), plain, recipe, epoch=0)
-    assert batch.images.shape == (4, 3, 6, 5)
+    assert batch.inputs.shape == (4, 3, 6, 5)
     write_image(tmp_path / "two" / "a" / "1.png", (6, 5))
     write_image(tmp_path / "two" / "b" / "2.png", (6, 7))
     with pytest.raises(DataError, match=r"2\.png: is 7x6, .*1\.png is 5x6, and a batch has one size; take resize=crop"):

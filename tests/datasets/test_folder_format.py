@@ -171,7 +171,7 @@ def test_each_kind_of_data_is_told_from_the_other(tmp_path: Path) -> None:
     source = read_folders(tmp_path / "classes")
     with pytest.raises(DataError, match="is no data set for detection"):
         open_data(Splits(source, source))
-    with pytest.raises(DataError, match="playground: its pictures hold several objects"):
+    with pytest.raises(DataError, match="playground: has nothing for classification"):
         open_data("playground", kind="classification")
 
 

@@ -51,17 +51,17 @@ def test_a_training_batch(scenes: Playground) -> None:
     assert len(batches) == 4  # 18 images are four whole batches of four
     seen = []
     for batch in batches:
-        assert batch.images.dtype == torch.uint8
-        assert batch.images.shape[:2] == (4, 3)
-        assert batch.images.shape[2] % 32 == batch.images.shape[3] % 32 == 0
-        assert batch.images.is_contiguous()
+        assert batch.inputs.dtype == torch.uint8
+        assert batch.inputs.shape[:2] == (4, 3)
+        assert batch.inputs.shape[2] % 32 == batch.inputs.shape[3] % 32 == 0
+        assert batch.inputs.is_contiguous()
         assert batch.names == [scenes.name(i) for i in batch.indices]
         for i, (height, width) in enumerate(batch.targets.sizes.tolist()):
-            assert batch.images[i, :, height:].sum() == batch.images[i, :, :, width:].sum() == 0
+            assert batch.inputs[i, :, height:].sum() == batch.inputs[i, :, :, width:].sum() == 0
             boxes = batch.targets.boxes[i][batch.targets.valid[i]]
             assert (boxes <= torch.tensor([width, height] * 2)).all()
             assert batch.targets.masks is not None
-            assert batch.targets.masks[i].shape == (len(boxes), *batch.images.shape[2:])
+            assert batch.targets.masks[i].shape == (len(boxes), *batch.inputs.shape[2:])
         seen += batch.indices
     assert len(set(seen)) == 16
 

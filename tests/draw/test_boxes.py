@@ -81,7 +81,7 @@ def test_plates_stay_inside_and_grow_with_the_picture(shape):
     assert plate.sum() > side / 45 * side / 45
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     boxes=st.lists(st.tuples(*[st.floats(-1e6, 1e6)] * 4), max_size=5),
     size=st.tuples(st.integers(1, 50), st.integers(1, 50)),

@@ -239,7 +239,7 @@ def test_confusion_matrix_equals_hotcoco_without_crowds(seed, source, detections
     np.testing.assert_array_equal(confusion_matrix(truth, found, count, min_score=0.3), theirs)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 10_000), st.sampled_from([1, 3, 1 << 18]), st.booleans())
 def test_overlapping_pairs_equal_a_loop(seed, chunk, inclusive):
     """Whatever the chunk, every pair of the same image and no other, with its IoU."""

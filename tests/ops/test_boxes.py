@@ -27,7 +27,7 @@ from baimu.ops.boxes import (
 )
 from tests.ops import oracle
 
-few = settings(max_examples=30, deadline=None)
+few = settings(max_examples=30)
 
 PREDICTED = torch.tensor([[0.0, 0, 4, 4], [0, 0, 2, 2], [1, 1, 3, 5], [0, 0, 10, 4]])
 TRUE = torch.tensor([[1.0, 1, 5, 3], [3, 3, 5, 5], [1, 1, 3, 5], [0, 0, 10, 10]])

@@ -117,7 +117,7 @@ def test_boxes_without_a_position_do_no_harm_to_the_others() -> None:
     assert found.scores[0, : found.counts[0]].tolist() == pytest.approx([0.9])
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(oracle.box_sets(count=12, smallest=1), st.lists(st.integers(0, 4), min_size=12, max_size=12))
 def test_what_survives_survives_again(boxes, ranks) -> None:
     scores, groups = torch.tensor(ranks) / 4 + 0.1, torch.arange(12) % 2

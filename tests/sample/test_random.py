@@ -41,7 +41,7 @@ def test_quotas(positives: int, negatives: int, expected: tuple[int, int]) -> No
     assert sampled.index.shape == (1, 256)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.integers(0, 30),
     st.integers(0, 30),

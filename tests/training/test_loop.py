@@ -65,7 +65,7 @@ def test_a_step_is_the_optimiser_s_own(tmp_path: Path) -> None:
     for (batch,), _ in zip(training.task.steps(0, 0), range(2), strict=False):
         optimise(training, [batch])
         optimizer.zero_grad()
-        losses = reference.losses(reference.preprocess.normalize(batch.images, batch.targets.sizes), batch.targets)
+        losses = reference.losses(reference.preprocess.normalize(batch.inputs, batch.targets.sizes), batch.targets)
         sum(losses.values()).backward()
         torch.nn.utils.clip_grad_norm_(reference.parameters(), 0.5)
         optimizer.step()

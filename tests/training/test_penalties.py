@@ -145,8 +145,8 @@ def test_the_step_adds_the_penalties_to_the_models_losses() -> None:
     model = TinyDetector(dropout=0.0).eval()
     plain, batch = TrainStep(model), make_batch(range(4))
     terms = build_penalties(model, dict(model.named_parameters()), Recipe(l1=0.1))
-    without = plain("losses", batch.images, batch.targets)
-    found = TrainStep(model, penalties=terms)("losses", batch.images, batch.targets)
+    without = plain("losses", batch.inputs, batch.targets)
+    found = TrainStep(model, penalties=terms)("losses", batch.inputs, batch.targets)
     assert set(found) - set(without) == {"l1"}
     assert all(torch.equal(found[key], without[key]) for key in without)
 
@@ -177,8 +177,8 @@ def test_a_run_with_gates_writes_a_plain_network_and_continues_bit_for_bit(tmp_p
     gated = Gated()
     load_parameters(gated, part(weights_of(whole), "average"), whole)
     batch = make_batch(range(4))
-    compute = partial(TrainStep(plain.eval()), "losses", batch.images, batch.targets)
-    assert compute() == TrainStep(without_gates(gated).eval())("losses", batch.images, batch.targets)
+    compute = partial(TrainStep(plain.eval()), "losses", batch.inputs, batch.targets)
+    assert compute() == TrainStep(without_gates(gated).eval())("losses", batch.inputs, batch.targets)
 
 
 def test_a_strong_l0_closes_gates_in_a_run_and_a_strong_l1_shrinks_weights(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ def still() -> TinyDetector:
 def features(model: Any, task: TinyTask, epoch: int, count: int) -> torch.Tensor:
     """What the first batches of an epoch are before the norm, (C, N)."""
     batches = [part for parts in task.steps(epoch, 0) for part in parts][:count]
-    maps = [model.backbone[0](model.preprocess.normalize(batch.images)) for batch in batches]
+    maps = [model.backbone[0](model.preprocess.normalize(batch.inputs)) for batch in batches]
     return torch.cat(maps).transpose(0, 1).flatten(1)
 
 

@@ -100,7 +100,7 @@ class TinyTask:
     def evaluate(self, model: nn.Module) -> dict[str, float]:
         batch = make_batch(range(100, 108)).to(self.accelerator.device)
         with torch.no_grad():
-            losses = model.losses(model.preprocess.normalize(batch.images), batch.targets)
+            losses = model.losses(model.preprocess.normalize(batch.inputs), batch.targets)
         return {"score": -float(sum(losses.values()))}
 
     def draw_data(self, folder: Path) -> None: ...

@@ -47,7 +47,7 @@ def test_it_is_an_ordinary_safetensors_file(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["a.safetensors"]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_any_changed_byte_is_noticed(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     path = tmp_path_factory.getbasetemp() / "changed.safetensors"

@@ -843,7 +843,7 @@ def test_headers_that_lie(tmp_path: Path, which: str) -> None:
 # Chance ---------------------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250)
 @given(st.sampled_from(sorted(good_files())), st.data())
 def test_chance_finds_nothing_either(tmp_path_factory: pytest.TempPathFactory, form: str, data: st.DataObject) -> None:
     """Bytes changed, cut, doubled or put in: the file is read or refused, and nothing else happens."""
@@ -876,7 +876,7 @@ def test_chance_finds_nothing_either(tmp_path_factory: pytest.TempPathFactory, f
     json.dumps(stored.about)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.binary(max_size=60), st.sampled_from(["pickle", "zip"]))
 def test_no_row_of_bytes_is_a_program(tmp_path_factory: pytest.TempPathFactory, body: bytes, container: str) -> None:
     path = tmp_path_factory.getbasetemp() / "bytes.pkl"

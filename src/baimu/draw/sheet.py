@@ -74,7 +74,7 @@ def batch_sheet(
     ``style`` as for :func:`~baimu.draw.boxes.draw_objects`; small images are enlarged.
     """
     count = min(limit, len(batch))
-    images = batch.images[:count].permute(0, 2, 3, 1).cpu().numpy()
+    images = batch.inputs[:count].permute(0, 2, 3, 1).cpu().numpy()
     targets = batch.targets.to("cpu")
     look = {"scale": enlargement([tuple(size) for size in targets.sizes[:count].tolist()]), **style}
     pictures = []

@@ -139,7 +139,7 @@ class Predictor:
 
     def predict_batch(self, batch: Batch) -> Sequence[Any]:
         """The results of a batch from the data room or from here, one for each image, in its source's pixels."""
-        images, sizes = batch.images.to(self.device, non_blocking=True), batch.targets.sizes
+        images, sizes = batch.inputs.to(self.device, non_blocking=True), batch.targets.sizes
         sizes = None if sizes is None else sizes.to(self.device, non_blocking=True)
         autocast = torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
         with _set_for_inference(self.model, self.task.settings), torch.no_grad(), autocast:

@@ -43,7 +43,7 @@ def _counts(source: ClassificationSource) -> np.ndarray:
 
 def class_batch_sheet(batch: Batch, names: Sequence[str]) -> Image.Image:
     """The first images of a batch with their classes, and the shares of these where images were mixed."""
-    images = batch.images[:SHOWN].permute(0, 2, 3, 1).cpu().numpy()
+    images = batch.inputs[:SHOWN].permute(0, 2, 3, 1).cpu().numpy()
     scale = enlargement([images.shape[1:3]])
     pictures = [enlarged(Image.fromarray(image), scale) for image in images]
     return sheet(pictures, titles=[_title(shares, names) for shares in batch.targets.shares[:SHOWN]])

@@ -22,6 +22,7 @@ from baimu.recipes import Recipe
 from baimu.targets import Batch
 from baimu.training.class_pictures import draw_class_data, draw_class_results
 from baimu.training.fitting import fitted, sides
+from baimu.training.knowing import check_classes, know_classes
 from baimu.training.step import PhaseSpec
 from baimu.training.together import in_turn, place_of, together
 
@@ -57,6 +58,9 @@ class ClassificationTask:
                 if "small_images" not in str(error):
                     raise
         return zoo.create_model(name, **own), ""
+
+    check = staticmethod(check_classes)
+    prepare = staticmethod(know_classes)
 
     @staticmethod
     def matched(source: ClassificationSource, model: Any) -> ClassificationSource:

@@ -26,6 +26,7 @@ from baimu.metrics.tables import Truth, truth_table
 from baimu.recipes import Recipe
 from baimu.results import Detections
 from baimu.targets import Batch
+from baimu.training.knowing import check_classes, know_classes
 from baimu.training.pictures import draw_data, draw_results
 from baimu.training.step import PhaseSpec
 from baimu.training.together import in_turn, place_of, together
@@ -53,6 +54,9 @@ class DetectionTask:
         if scratch and "scratch" in inspect.signature(zoo.builder_of(name)).parameters:
             own = {"scratch": True, **own}
         return zoo.create_model(name, **own), ""
+
+    check = staticmethod(check_classes)
+    prepare = staticmethod(know_classes)
 
     @staticmethod
     def score_model(

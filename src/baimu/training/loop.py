@@ -102,7 +102,7 @@ def optimise(training: Training, parts: Sequence[Batch]) -> dict[str, Tensor]:
         phase.begin()
         for part in parts:
             with nullcontext() if part is parts[-1] else accelerator.no_sync(phase.step):
-                losses = phase.step(phase.method, part.images, part.targets)
+                losses = phase.step(phase.method, part.inputs, part.targets)
                 training.watch.look(losses, part.names, step_number)
                 accelerator.backward(sum(losses.values()) / len(parts))
             for key, loss in losses.items():

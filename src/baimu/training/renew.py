@@ -28,4 +28,4 @@ def renew_statistics(training: Training) -> None:
     with torch.random.fork_rng(devices), torch.no_grad(), accelerator.autocast(), precise_statistics(model):
         for batch in islice(batches, recipe.precise_bn_batches):
             for phase in training.phases:
-                step(phase.method, batch.images, batch.targets)
+                step(phase.method, batch.inputs, batch.targets)

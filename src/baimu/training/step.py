@@ -9,11 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from baimu.targets import Targets
-
 
 class TrainStep(nn.Module):
-    """``forward(phase, images, targets)`` calls the model's losses method named ``phase`` on normalised images, and
+    """``forward(phase, inputs, targets)`` calls the model's losses method named ``phase`` on normalised inputs, and
     adds the ``penalties`` on its weights.
 
     Only this module is wrapped by DDP or FSDP, compiled, and run under autocast, never the model: a wrapper
@@ -29,12 +27,12 @@ class TrainStep(nn.Module):
         self.channels_last = channels_last
         self.penalties = penalties
 
-    def forward(self, phase: str, images: Tensor, targets: Targets) -> dict[str, Tensor]:
-        """Weighted float32 scalars by name, whose sum is minimised; ``images`` (B, 3, H, W) uint8."""
-        images = self.model.preprocess.normalize(images, targets.sizes)
-        if self.channels_last:
-            images = images.contiguous(memory_format=torch.channels_last)
-        losses = getattr(self.model, phase)(images, targets)
+    def forward(self, phase: str, inputs: Tensor, targets: Any) -> dict[str, Tensor]:
+        """Weighted float32 scalars by name, whose sum is minimised; ``inputs`` are :class:`~baimu.targets.Batch`'s."""
+        inputs = self.model.preprocess.normalize(inputs, targets.sizes)
+        if self.channels_last and inputs.dim() == 4:
+            inputs = inputs.contiguous(memory_format=torch.channels_last)
+        losses = getattr(self.model, phase)(inputs, targets)
         return losses if self.penalties is None else {**losses, **self.penalties()}
 
 

@@ -48,6 +48,16 @@ class Task(Protocol):
         ...
 
     @staticmethod
+    def check(model: Any, splits: Splits) -> None:
+        """Raise :class:`~baimu.errors.TrainingError` where ``model`` cannot learn from ``splits``."""
+        ...
+
+    @staticmethod
+    def prepare(model: Any, splits: Splits, recipe: Recipe) -> None:
+        """Tell ``model`` what it keeps of the data and the recipe: the names of its classes, the size of its input."""
+        ...
+
+    @staticmethod
     def matched(source: Any, model: Any) -> Any:
         """``source`` as ``model`` is to be scored on it; raises where it does not fit."""
         ...

@@ -114,8 +114,7 @@ def _train(
         splits = _opened(data, kind.opening(model), split)
     set_seed(recipe.seed)
     network, note = build(model, splits, weights, arguments, checkpoint, last)
-    network.preprocess = network.preprocess.replace(**recipe.sizes())
-    network.classes = tuple(splits.train.classes)
+    kind.prepare(network, splits, recipe)
 
     accelerator = build_accelerator(recipe, folder, tracker)
     task = kind(splits, network, recipe, accelerator)
@@ -201,7 +200,6 @@ def build(
     last: Path,
 ) -> tuple[Any, str]:
     """The network to train, for the classes of ``splits``, and a line that says where its parameters come from."""
-    classes = len(splits.train.classes)
     _check_arguments(model, arguments, splits)
     if checkpoint is not None:
         tensors, document = checkpoint
@@ -212,11 +210,7 @@ def build(
         return network, f"continues after epoch {place['epoch']}, step {place['step']}"
     trained = None if weights is None else read_trained(weights)
     network, particular = _new_model(model, splits, arguments, trained)
-    if network.num_classes != classes:
-        raise TrainingError(
-            f"the model has num_classes={network.num_classes}, the data {classes} classes "
-            f"({', '.join(splits.train.classes)}); build it with num_classes={classes}"
-        )
+    task_of(network).check(network, splits)
     if trained is not None:
         network.classes = tuple(splits.train.classes)
         said = [f"starts from {trained.path}", particular, adopt(network, trained).words(), *trained.assumed]

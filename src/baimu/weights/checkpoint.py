@@ -13,7 +13,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from baimu.errors import CheckpointError
-from baimu.preprocess import Preprocess
+from baimu.preprocess import Preprocess, preprocess_from_dict
 from baimu.weights.archive import is_archive, read_archive
 from baimu.weights.catalog import entry, is_tag, published, resolve
 from baimu.weights.fit import compare
@@ -120,7 +120,7 @@ def _read_own(file: Path) -> Trained:
 
 def _trained(file: Path, document: Mapping[str, Any], state: dict[str, Tensor]) -> Trained:
     name, arguments = document["model"] or (None, {})
-    preprocess, of = Preprocess.from_dict(document["preprocess"]), document.get("part", "model")
+    preprocess, of = preprocess_from_dict(document["preprocess"]), document.get("part", "model")
     return Trained(file, "baimu", name, dict(arguments), state, tuple(document["classes"]), preprocess, of)
 
 

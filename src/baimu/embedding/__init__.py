@@ -1,0 +1,1 @@
+"""Images to vectors that say which are alike: faces, persons, things."""

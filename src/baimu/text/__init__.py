@@ -1,0 +1,1 @@
+"""Reading lines of text, and telling what texts say."""
