@@ -30,7 +30,7 @@ PEERS: dict[str, dict[str, str]] = {
     "resnext50_32x4d": {"torchvision": "resnext50_32x4d", "timm": "resnext50_32x4d"},
     "res2net50_26w_4s": {"timm": "res2net50_26w_4s"},
     "resnest50": {"timm": "resnest50d"},
-    "seresnet50": {"timm": "legacy_seresnet50"},
+    "seresnet50": {"timm": "seresnet50"},
     "googlenet": {"torchvision": "googlenet"},
     "inception_v3": {"torchvision": "inception_v3", "timm": "inception_v3"},
     "inception_v4": {"timm": "inception_v4"},

@@ -11,10 +11,15 @@ Times = dict[str, dict[str, float]]
 
 
 def take_turns(runs: dict[str, Callable[[], Any]], turns: int) -> Times:
-    """Median wall and CPU milliseconds of each run; every turn times each once, after one untimed round."""
+    """Median wall and CPU milliseconds of each run; every turn times each once, after one untimed round.
+
+    Each turn begins with the next of them, so that none always follows the same one and its caches and clock.
+    """
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in runs}
+    order = list(runs.items())
     for turn in range(turns + 1):
-        for name, run in runs.items():
+        order.append(order.pop(0))
+        for name, run in order:
             wall, cpu = time.perf_counter(), time.process_time()
             run()
             if turn:

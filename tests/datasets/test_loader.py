@@ -39,7 +39,7 @@ def scenes() -> Playground:
 def same(first: list[Batch], second: list[Batch]) -> bool:
     return len(first) == len(second) and all(
         a.indices == b.indices
-        and torch.equal(a.images, b.images)
+        and torch.equal(a.inputs, b.inputs)
         and torch.equal(a.targets.boxes, b.targets.boxes)
         and torch.equal(a.targets.labels, b.targets.labels)
         for a, b in zip(first, second, strict=True)

@@ -205,7 +205,7 @@ def test_the_task_is_the_models() -> None:
     ("given", "error", "message"),
     [
         ({"data": small_data()}, DataError, "is no data set for classification"),
-        ({"data": "playground"}, DataError, "playground: its pictures hold several objects"),
+        ({"data": "playground"}, DataError, "playground: has nothing for classification"),
         ({"data": "absent"}, DataError, "absent: there is no such file or folder"),
         ({"data": Splits(colours(6), colours(6).select([]))}, DataError, "the val split holds no image"),
         ({"mosaic": 0.5}, BaimuError, "mosaic is for detectors; classifiers have crop_area"),
@@ -236,7 +236,7 @@ def test_a_detector_refuses_to_cut_objects_away(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("count", "side", "scratch", "expected"),
     [
-        (20_000, 28, True, {"size": 28, "crop_share": 1.0, "crop_padding": 3, "epochs": 10, "optimizer": "adamw"}),
+        (20_000, 28, True, {"size": 28, "crop_padding": 1, "epochs": 10, "batch_size": 128, "lr": 2e-3}),
         (1_650, 100, True, {"size": 96, "crop_share": 0.96, "crop_padding": 0, "epochs": 40, "lr": 1e-3}),
         (1_650, 100, False, {"size": 224, "crop_share": 0.875, "epochs": 40, "lr": 1e-4}),
         (50, 500, True, {"size": 224, "crop_share": 0.875, "epochs": 40}),

@@ -45,7 +45,7 @@ def test_parts_add_up_to_the_gradient_of_the_mean(tmp_path: Path) -> None:
     reference.load_state_dict(training.model.state_dict())
     totals = []
     for p in parts:
-        losses = reference.losses(reference.preprocess.normalize(p.images, p.targets.sizes), p.targets)
+        losses = reference.losses(reference.preprocess.normalize(p.inputs, p.targets.sizes), p.targets)
         totals.append(sum(losses.values()))
     mean = torch.stack(totals).mean()
     mean.backward()

@@ -17,7 +17,9 @@ from baimu.backbones.darknet import CSPStage, Darknet, DarkStage, PlainStage
 from baimu.classification.classifier import Classifier
 from baimu.errors import CheckpointError
 from baimu.layers.norm import frozen_batch_norm
+from baimu.weights.checkpoint import load
 from baimu.weights.darknet import read_darknet, write_darknet
+from baimu.zoo import create_model
 from tests.layers.test_norm import noise
 
 CLASSES = 3
@@ -196,3 +198,16 @@ def test_networks_that_darknet_cannot_write_are_refused(tmp_path: Path, model: n
     with pytest.raises(CheckpointError, match=message):
         write_darknet(tmp_path / "own.weights", model)
     assert not (tmp_path / "own.weights").exists()
+
+
+def test_load_reads_a_file_for_the_network_that_is_named(tmp_path: Path) -> None:
+    model = create_model("cspdarknet53", num_classes=3)
+    path = tmp_path / "own.weights"
+    write_darknet(path, model)
+    with pytest.warns(UserWarning, match="how images were normalised"):
+        loaded = load(path, as_="cspdarknet53", classes=["cat", "dog", "owl"])
+    assert loaded.classes == ("cat", "dog", "owl")
+    own = model.state_dict()
+    assert all(torch.equal(value, own[key]) for key, value in loaded.state_dict().items())
+    with pytest.raises(CheckpointError, match=r"does not say of which network.*as_='darknet53'"):
+        load(path)

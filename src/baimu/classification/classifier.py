@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from baimu.backbones.stages import Stages
 from baimu.errors import unknown
 from baimu.layers import shortcuts
+from baimu.layers.activations import activation
 from baimu.losses.bi_tempered import bi_tempered_binary_loss, bi_tempered_loss
 from baimu.losses.classification import (
     binary_cross_entropy_loss,
@@ -126,7 +127,12 @@ def make_classifier(
     num_classes: int,
     options: dict[str, Any],
 ) -> Classifier:
-    """The catalogue's classifier of a backbone function: each of ``options`` goes to the part that has it."""
+    """The catalogue's classifier of a backbone function: each of ``options`` goes to the part that has it.
+
+    ``act`` may be a name of :data:`~baimu.layers.activations.ACTIVATIONS`: unlike a factory, a checkpoint can hold it.
+    """
+    if "act" in options:
+        options = {**options, "act": activation(options["act"])}
     own = inspect.signature(Classifier).parameters
     mine = {key: value for key, value in options.items() if key in own}
     backbone = build(**{key: value for key, value in options.items() if key not in own})

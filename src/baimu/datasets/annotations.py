@@ -116,6 +116,10 @@ class FileSource:
             self, files=files, image_ids=ids, sizes=self.sizes[chosen], spans=self.spans[chosen], problems=problems
         )
 
+    def like(self, other: DetectionSource) -> FileSource:
+        """The same data set with the labels of ``other``; as :meth:`with_classes`."""
+        return self.with_classes(other.classes, other.category_ids)
+
     def with_classes(self, classes: Sequence[str], category_ids: Sequence[int]) -> FileSource:
         """The same data set with the labels of another, matched by class name; raises DataError for a foreign class."""
         classes = tuple(classes)
@@ -137,7 +141,7 @@ class FileSource:
 
     def joined(self, other: FileSource) -> FileSource:
         """The images of both, ``other``'s after these; class names must agree."""
-        other = other.with_classes(self.classes, self.category_ids)
+        other = other.like(self)
         root = os.path.commonpath([self.root, other.root])
         files = [os.path.relpath(s.name(i), root) for s in (self, other) for i in range(len(s))]
         if isinstance(self.image_ids, Texts) or isinstance(other.image_ids, Texts):

@@ -13,14 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from baimu.datasets.annotations import FileSource
 from baimu.datasets.formats.coco import find_coco
 from baimu.datasets.formats.csv_list import find_csv
 from baimu.datasets.formats.folder import find_folders
 from baimu.datasets.formats.idx import find_idx
 from baimu.datasets.formats.voc import find_voc
 from baimu.datasets.formats.yolo import find_yolo
-from baimu.datasets.labels import LabelSource, require_classes, stratified
+from baimu.datasets.labels import require_classes, stratified
 from baimu.datasets.source import ClassificationSource, DetectionSource
 from baimu.errors import DataError, unknown
 
@@ -35,13 +34,11 @@ def drawn(source: Any, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def same_classes(val: Any, train: Any) -> Any:
-    """``val`` with the labels of ``train``, by the names of the classes."""
-    if isinstance(val, LabelSource):
+    """``val`` with the labels of ``train``, by the names of the classes, if it can (``like``) or has them."""
+    if hasattr(val, "like"):
         return val.like(train)
     if tuple(val.classes) == tuple(train.classes):
         return val
-    if isinstance(val, FileSource):
-        return val.with_classes(train.classes, train.category_ids)
     raise DataError(f"training has the classes {list(train.classes)}, validation {list(val.classes)}; they must agree")
 
 

@@ -6,10 +6,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from baimu.datasets.annotations import FileSource
 from baimu.datasets.formats.csv_columns import split_options
 from baimu.datasets.kinds import KINDS, LAST, Found
-from baimu.datasets.labels import LabelSource
 from baimu.datasets.source import ImageSource, Splits
 from baimu.errors import DataError, unknown
 
@@ -146,7 +144,7 @@ def _whole(found: Found, source: Source) -> Any:
     parts = [read() for name, read in found.items() if name != "trainval"]
     whole = parts[0]
     for part in parts[1:]:
-        if not isinstance(whole, FileSource | LabelSource):
+        if not hasattr(whole, "joined"):
             raise DataError(f"{source}: has its own splits; leave val_fraction away")
         whole = whole.joined(part)
     return whole

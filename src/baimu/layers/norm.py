@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from baimu.layers.cpu_conv import convolve
 from baimu.layers.fused import FusedConv2d
 from baimu.layers.sync_norm import SyncBatchNorm2d
 
@@ -105,7 +106,7 @@ def conv_norm(
             shift = shift + conv.bias * scale
         x = F.conv2d(x, weight, shift, conv.stride, conv.padding, conv.dilation, conv.groups)
     else:
-        x = norm(conv(x))
+        x = norm(convolve(conv, x))
     if add is not None:
         x = x.add_(add) if x.dtype == add.dtype else x + add  # nothing reads what a norm gave a second time
     return F.relu_(x) if relu else activated(x, act)

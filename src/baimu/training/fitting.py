@@ -1,7 +1,8 @@
 """A classifier's published recipe is for ImageNet, a million photographs; here it is fitted to fewer and smaller ones.
 
-What the user changes comes after this and stays. The figures are those usual for networks of this size; they have
-not been tuned on any data set.
+What the user changes comes after this and stays. The figures are those usual for networks of this size. Tried was what
+six or seven epochs of ResNet-18 make of 20,000 images of Fashion-MNIST: a rate of 0.002 for 128 images, and shifts by
+3 of 28 pixels (top-1 0.911) against none (0.926); a short training has no time for strong augmentation.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from baimu.datasets.source import ClassificationSource, Splits
+from baimu.datasets.source import ClassificationSource, ImageSource, Splits
 from baimu.recipes import Recipe
 
 LOOKED_AT = 1000
@@ -21,13 +22,16 @@ LOOKED_AT = 1000
 FEW = 200_000
 """From this many images on, the published length and optimiser stay."""
 
+MANY = 5000
+"""Images from which on batches are large, and the rate with them."""
+
 SEEN = 200_000
 """Images that a training on few shows altogether, within ``EPOCHS``."""
 
 EPOCHS = (10, 40)
 
 
-def sides(source: ClassificationSource) -> np.ndarray:
+def sides(source: ImageSource) -> np.ndarray:
     """The shorter sides of some images, evenly spaced over ``source``, in pixels."""
     chosen = np.unique(np.linspace(0, len(source) - 1, LOOKED_AT).round().astype(int)).tolist()
     return np.array([min(source.size(i)) for i in chosen])
@@ -37,9 +41,9 @@ def fitted(recipe: Recipe, splits: Splits[ClassificationSource], *, scratch: boo
     """``recipe`` for training on ``splits``.
 
     From ``scratch``, images smaller than the recipe's are not enlarged: up to 64 pixels they stay as they are and are
-    shifted by up to an eighth, above that crops are of the next lower multiple of 32. Below 200,000 images AdamW learns
-    along a cosine for 10 to 40 epochs, with less strong crops and, of one label an image, smoothed labels; trained
-    weights at a tenth of the rate. Where the processor multiplies bfloat16 matrices itself, they are.
+    shifted by up to a sixteenth, above that crops are of the next lower multiple of 32. Below 200,000 images AdamW
+    learns along a cosine for 10 to 40 epochs, with less strong crops and, of one label an image, smoothed labels;
+    trained weights at a tenth of the rate. Where the processor multiplies bfloat16 matrices itself, they are.
     """
     changes: dict[str, Any] = {}
     if len(splits.train) < FEW:
@@ -47,7 +51,7 @@ def fitted(recipe: Recipe, splits: Splits[ClassificationSource], *, scratch: boo
         changes["label_smoothing"] = 0.0 if splits.train.multi_label else 0.1
     if scratch:
         changes |= _sizes(recipe, int(np.median(sides(splits.train))))
-    if _fast_bf16():
+    if fast_bf16():
         changes["precision"] = "bf16"
     return recipe.replace(**changes)
 
@@ -56,7 +60,7 @@ def _sizes(recipe: Recipe, side: int) -> dict[str, Any]:
     if side >= recipe.size:
         return {}
     if side <= 64:
-        return {"size": side, "crop_share": 1.0, "crop_area": (1.0, 1.0), "crop_padding": side // 8}
+        return {"size": side, "crop_share": 1.0, "crop_area": (1.0, 1.0), "crop_padding": side // 16}
     size = side // 32 * 32
     return {"size": size, "crop_share": max(size / side, recipe.crop_share)}
 
@@ -66,9 +70,9 @@ def _length(count: int, held_out: int, *, scratch: bool) -> dict[str, Any]:
     return {
         "epochs": min(longest, max(shortest, round(SEEN / count))),
         "eval_every": min(shortest, max(1, math.ceil(4 * held_out / count))),  # at most about a tenth of the time
-        "batch_size": 64 if count >= 5000 else 32,
+        "batch_size": 128 if count >= MANY else 32,
         "optimizer": "adamw",
-        "lr": 1e-3 if scratch else 1e-4,
+        "lr": (2e-3 if count >= MANY else 1e-3) * (1.0 if scratch else 0.1),
         "lr_batch_size": None,
         "momentum": None,
         "square_momentum": None,
@@ -79,13 +83,13 @@ def _length(count: int, held_out: int, *, scratch: bool) -> dict[str, Any]:
         "schedule": "cosine",
         "warmup": "linear",
         "warmup_start": 0.01,
-        "warmup_steps": 500,
+        "warmup_steps": 100,
         "crop_area": (0.35, 1.0),
         "ema_decay": 0.0,
     }
 
 
-def _fast_bf16() -> bool:
+def fast_bf16() -> bool:
     """Whether this machine's units for matrices take bfloat16."""
     if torch.cuda.is_available():
         return torch.cuda.is_bf16_supported(including_emulation=False)

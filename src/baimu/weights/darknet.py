@@ -35,6 +35,11 @@ class DarknetFile(NamedTuple):
     seen: int  # images, in training
 
 
+def is_darknet(path: str | Path) -> bool:
+    """By its ending: the content says nothing."""
+    return Path(path).suffix.lower() == ".weights"
+
+
 def read_darknet(path: str | Path, model: nn.Module, *, whole: bool = True) -> DarknetFile:
     """The parameters of the ``.weights`` file at ``path`` for ``model``, which may be on the meta device and stays as
     it is.

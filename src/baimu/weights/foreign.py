@@ -6,9 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from baimu.errors import CheckpointError
 from baimu.preprocess import Preprocess
 from baimu.weights.classes import assumed_names
-from baimu.weights.outline import outline
+from baimu.weights.darknet import is_darknet, read_darknet
+from baimu.weights.outline import Unfilled, build, outline
 from baimu.weights.recognise import Recognised, recognise
 from baimu.weights.stored import read_stored
 from baimu.weights.trained import Trained, is_named
@@ -32,6 +36,8 @@ def read_foreign(
     ``Trained.assumed``.
     Raises :class:`~baimu.errors.CheckpointError` for a file that is no checkpoint or of no network here.
     """
+    if is_darknet(path):
+        return _from_darknet(Path(path), as_, classes, preprocess, arguments or {})
     stored = read_stored(path, part=part)
     found = recognise(stored, as_=as_, origin=origin, arguments=arguments)
     own = outline(found.name, found.arguments).preprocess
@@ -49,9 +55,36 @@ def read_foreign(
     )
 
 
+def _from_darknet(
+    path: Path, as_: str | None, classes: Sequence[str] | None, preprocess: Preprocess | None, given: Mapping[str, Any]
+) -> Trained:
+    """A file without names and shapes: read for the network ``as_``, of ``num_classes`` in ``given``, or as many as are
+    named, or ImageNet's."""
+    if as_ is None:
+        raise CheckpointError(f"{path}: a Darknet file does not say of which network it is; tell it: as_='darknet53'")
+    count = given.get("num_classes") or len(classes or ()) or 1000
+    arguments = {**given, "num_classes": count}
+    with torch.device("meta"), Unfilled():
+        model = build(as_, arguments)
+    usual = assumed_names(count, model_info(as_).task)
+    said = f"how images were normalised is not in the file: taken as {as_} has it (preprocess= tells)"
+    return Trained(
+        path=path,
+        origin="darknet",
+        name=as_,
+        arguments=arguments,
+        state=read_darknet(path, model).state,
+        classes=tuple(classes) if classes and len(classes) == count else usual,
+        preprocess=preprocess or outline(as_, arguments).preprocess,
+        assumed=() if preprocess else (said,),
+    )
+
+
 def _names(found: Recognised, classes: Sequence[str] | None) -> tuple[str, ...]:
     """Of the file, or as given, or else those that its kind usually has; none for a backbone."""
     if found.part == "backbone":
+        return ()
+    if "num_classes" not in found.arguments:  # a maker of images
         return ()
     count = found.arguments["num_classes"]
     usual = assumed_names(count, model_info(found.name).task)
