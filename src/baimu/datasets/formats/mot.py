@@ -1,0 +1,154 @@
+"""MOTChallenge: tracks and detections as text, and sequences of frames with them.
+
+A line is ``frame, id, left, top, width, height, score[, class, visibility]``; frames count from 1. In ``gt.txt`` the
+score is 1 or, for what is not to be counted, 0; in ``det.txt`` and results the id may be −1 and what follows the score
+means nothing. Numbers are taken as continuous pixel coordinates as they stand (the benchmark's own count from 1).
+
+A sequence is a folder with ``seqinfo.ini``, its frames in ``img1`` and ``gt/gt.txt``, ``det/det.txt``.
+"""
+
+from __future__ import annotations
+
+import configparser
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+
+from baimu.datasets.images import find_images, image_size
+from baimu.errors import DataError
+from baimu.results import Detections, Tracks
+
+COLUMNS = 7  # that a line must have
+
+
+@dataclass(frozen=True, eq=False)
+class TrackRows:
+    """R boxes of a sequence, one array a field: of truths, of tracks or of detections."""
+
+    frames: np.ndarray  # (R,) int64, from 1
+    ids: np.ndarray  # (R,) int64; −1 where nobody knows
+    boxes: np.ndarray  # (R, 4) float64, xyxy pixels
+    scores: np.ndarray  # (R,) float64
+    classes: np.ndarray  # (R,) int64, the file's own; −1 without
+    visibility: np.ndarray  # (R,) float64 in 0…1; −1 without
+
+    @classmethod
+    def empty(cls) -> TrackRows:
+        return cls.of_table(np.zeros((0, 9)))
+
+    @classmethod
+    def of_table(cls, table: np.ndarray) -> TrackRows:
+        """From the nine columns of a file (R, 9)."""
+        whole = table[:, [0, 1, 7]].astype(np.int64)
+        boxes = np.concatenate([table[:, 2:4], table[:, 2:4] + table[:, 4:6]], 1)
+        return cls(whole[:, 0], whole[:, 1], boxes, table[:, 6], whole[:, 2], table[:, 8])
+
+    @classmethod
+    def of_tracks(cls, found: Iterable[Tracks]) -> TrackRows:
+        """The results of the frames 1, 2, …; labels are the classes."""
+        rows = [
+            np.column_stack(
+                [
+                    np.full(len(tracks), number),
+                    tracks.ids,
+                    tracks.boxes[:, :2],
+                    tracks.boxes[:, 2:] - tracks.boxes[:, :2],
+                    tracks.scores,
+                    tracks.labels,
+                    np.full(len(tracks), -1),
+                ]
+            )
+            for number, tracks in enumerate(found, 1)
+        ]
+        return cls.of_table(np.concatenate([np.zeros((0, 9)), *rows]))
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def take(self, rows: np.ndarray) -> TrackRows:
+        """Those of an index or a bool mask."""
+        return TrackRows(*(getattr(self, f.name)[rows] for f in fields(self)))
+
+    def detections(self, frame: int, size: tuple[int, int], source: str = "") -> Detections:
+        """What there is in a frame, best score first, of the one class ``object``; ``size`` is its height and width."""
+        here = self.take(self.frames == frame)
+        order = np.argsort(-here.scores, kind="stable")
+        boxes, scores = here.boxes[order].astype(np.float32), here.scores[order].astype(np.float32)
+        return Detections(boxes, scores, np.zeros(len(here), np.int64), ("object",), size, source)
+
+
+def read_mot(file: str | Path) -> TrackRows:
+    """All lines of a file, in its order. Raises :class:`~baimu.errors.DataError` for one that cannot be read."""
+    file = Path(file)
+    try:
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{file}: cannot be read ({error}); give a MOTChallenge text file") from None
+    table = np.full((len(lines), 9), -1.0)
+    for number, line in enumerate(lines):
+        cells = line.replace(",", " ").split()
+        if not cells:
+            table[number, 0] = np.nan  # an empty line, taken out below
+            continue
+        try:
+            values = [float(cell) for cell in cells[:9]]
+        except ValueError:
+            values = []
+        if len(values) < COLUMNS or not np.isfinite(values).all():
+            raise DataError(f"{file}, line {number + 1}: {line!r} is not frame,id,left,top,width,height,score,…")
+        table[number, : len(values)] = values
+    table = table[~np.isnan(table[:, 0])]
+    if (table[:, 0] < 1).any() or (table[:, 4:6] <= 0).any():
+        line = int(np.flatnonzero((table[:, 0] < 1) | (table[:, 4:6] <= 0).any(1))[0]) + 1
+        raise DataError(f"{file}, record {line}: a frame counts from 1, and a box has a width and a height above 0")
+    return TrackRows.of_table(table)
+
+
+def write_mot(file: str | Path, found: Iterable[Tracks]) -> Path:
+    """The results of the frames 1, 2, … as MOTChallenge's text."""
+    path = Path(file)
+    lines = [line for number, tracks in enumerate(found, 1) for line in tracks.to_mot(number)]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    return path
+
+
+@dataclass(frozen=True)
+class MotSequence:
+    """One sequence: where its frames lie, in order, and what is known of it."""
+
+    folder: Path
+    name: str
+    frames: tuple[Path, ...]
+    size: tuple[int, int]  # height, width
+    fps: float | None
+
+    @property
+    def truth(self) -> TrackRows:
+        return read_mot(self.folder / "gt" / "gt.txt")
+
+    @property
+    def detections(self) -> TrackRows:
+        return read_mot(self.folder / "det" / "det.txt")
+
+
+def is_sequence(folder: Path) -> bool:
+    """Whether a folder is a sequence: frames in ``img1``, and ``seqinfo.ini`` or a truth."""
+    return (folder / "img1").is_dir() and ((folder / "seqinfo.ini").is_file() or (folder / "gt" / "gt.txt").is_file())
+
+
+def open_sequence(folder: str | Path) -> MotSequence:
+    """The sequence of a folder. Raises :class:`~baimu.errors.DataError` where it has no frames."""
+    folder = Path(folder)
+    about = configparser.ConfigParser()
+    about.read(folder / "seqinfo.ini", encoding="utf-8")
+    told = about["Sequence"] if about.has_section("Sequence") else {}
+    frames = find_images(folder / told.get("imDir", "img1"))
+    if not frames:
+        raise DataError(f"{folder}: has no frames in {told.get('imDir', 'img1')}; unpack them there")
+    rate = told.get("frameRate")
+    return MotSequence(
+        folder, told.get("name", folder.name), tuple(frames), image_size(frames[0]), float(rate) if rate else None
+    )
