@@ -14,7 +14,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 settings.register_profile("baimu", deadline=None)  # a machine that others use too is slow at times
 settings.load_profile("baimu")
 
-CHECKED = ("ops", "assign", "sample", "losses", "detection", "instance_segmentation", "preprocess", "targets")
+CHECKED = (
+    "ops", "assign", "sample", "losses", "detection", "instance_segmentation", "tracking", "embedding", "preprocess",
+    "targets",
+)  # fmt: skip
 install_import_hook([f"baimu.{room}" for room in CHECKED], "tests.typecheck.check")
 
 import torch  # noqa: E402 - after the hook, so that what it imports is checked

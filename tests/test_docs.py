@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import PIL.Image
 import pytest
 
@@ -62,6 +63,71 @@ def test_the_examples_of_the_readme_run_as_written(beside_my_photos: Path, examp
         run([sys.executable, "-c", text], beside_my_photos)
     else:
         run(["bash", "-euo", "pipefail", "-c", text], beside_my_photos)
+
+
+TASKS = re.findall(r"^\| [^|]+ \| `baimu ([^`]+)` \|", README, re.MULTILINE)
+QUICK = ["epochs=1", "batch_size=2", "workers=0"]
+SMALL: dict[str, tuple[str, list[str]]] = {
+    "fcos_r18_fpn": ("train=2,val=2,size=64", ["size=64"]),
+    "mask_rcnn_r18_fpn": ("train=2,val=2,size=64", ["size=64"]),
+    "unet_r18": ("train=2,val=2,size=32", []),
+    "arcface_r18": ("train=4,val=3,images=4,size=16", ["batch_size=8", "model.dim=8"]),
+    "siamfc_alexnet": (
+        "train=2,val=1,length=4,size=64",
+        ["pairs_per_epoch=2", "model.width=0.05", "model.search_size=159"],
+    ),
+    "crnn": ("train=4,val=2", ["model.hidden=8"]),
+    "cyclegan": ("train=2,val=2,size=32", ["size=32", "model.blocks=1", "model.width=4"]),
+    "msrresnet_small": ("train=2,val=2,size=64", ["size=32", "model.depth=1", "model.width=4"]),
+}
+"""How little the commands of the table of tasks are tried on: the playground's options, and settings."""
+
+
+def files_of_tasks(folder: Path) -> None:
+    """What the commands of the table name that is not the playground."""
+    for flower, shade in (("daisy", 40), ("rose", 160)):
+        (folder / "my_flowers" / flower).mkdir(parents=True)
+        for i in range(3):
+            PIL.Image.new("RGB", (24, 24), (shade + i,) * 3).save(folder / "my_flowers" / flower / f"{i}.png")
+    texts = [f"{kind}\t{text} {i}\n" for i in range(8) for kind, text in (("ham", "see you soon"), ("spam", "win now"))]
+    (folder / "my_mail.tsv").write_text("".join(texts), encoding="utf-8")
+
+
+def write_detector(path: Path) -> str:
+    """A detector that finds nothing in particular, and beside it the video that it looks at."""
+    pytest.importorskip("av")
+    from baimu.inference.video import save_video
+    from baimu.weights.archive import write_archive
+    from baimu.weights.checkpoint import describe
+    from baimu.zoo import create_model
+
+    detector = create_model("fcos_r18_fpn", num_classes=1)
+    detector.preprocess = detector.preprocess.replace(size=64, max_size=96)
+    state = {f"model.{name}": value for name, value in detector.state_dict().items()}
+    write_archive(path, state, describe(detector))
+    save_video(path.with_name("street.mp4"), [np.full((64, 80, 3), 90, np.uint8)] * 3, 5)
+    return str(path)
+
+
+@pytest.mark.parametrize("command", TASKS)
+def test_the_commands_of_the_table_of_tasks_run(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from typer.testing import CliRunner
+
+    from baimu.cli.main import app
+
+    monkeypatch.chdir(tmp_path)
+    files_of_tasks(tmp_path)
+    words = command.split()
+    if words[0] == "track":
+        words[words.index("--model") + 1] = write_detector(tmp_path / "detector.safetensors")
+    else:
+        options, settings = SMALL.get(words[1], ("", []))
+        words = [f"playground:{options}" if word == "playground" else word for word in words]
+        own = {setting.partition("=")[0] for setting in settings}
+        words += [*settings, *(quick for quick in QUICK if quick.partition("=")[0] not in own), "--out", "run"]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / "run" / "report.html").exists() or words[0] == "track"
 
 
 def test_both_readmes_show_the_same_code() -> None:

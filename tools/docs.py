@@ -194,7 +194,7 @@ def method_pages() -> tuple[str, dict[str, str]]:
             rows.append(
                 (
                     f"[`{info.name}`]({page})",
-                    f"[{info.paper}](https://arxiv.org/abs/{info.paper})",
+                    _paper(info.paper),
                     parameters(info.name),
                     _figures(info.reported),
                     *(known.get(key, "") for key in ("parity", "learned", "exports")),
@@ -206,6 +206,11 @@ def method_pages() -> tuple[str, dict[str, str]]:
 
 def _figures(reported: dict[str, float]) -> str:
     return ", ".join(f"{metric.replace('_', ' ')} {value:g}" for metric, value in reported.items())
+
+
+def _paper(paper: str) -> str:
+    """A link, where it is on arXiv."""
+    return f"[{paper}](https://arxiv.org/abs/{paper})" if paper[:4].isdecimal() and "." in paper else paper
 
 
 def _method_page(module: str, infos: Sequence[Any]) -> str:

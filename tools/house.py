@@ -22,7 +22,7 @@ METHODS = {
 FLOORS = [
     {"baimu", "__main__"}, {"cli"}, {"deploy"}, {"training"}, {"inference"}, {"metrics"}, {"datasets"}, {"draw"},
     {"weights"}, METHODS, {"backbones", "necks"}, {"layers"}, {"assign", "sample"}, {"losses"}, {"ops"},
-    {"results", "masks", "targets", "preprocess", "errors", "recipes", "zoo", "environment"},
+    {"results", "masks", "targets", "preprocess", "words", "errors", "recipes", "zoo", "environment"},
 ]  # fmt: skip
 """Rooms from the roof down. A module imports from its own room and from lower floors."""
 OPEN_FLOORS = (METHODS, FLOORS[-1])  # rooms of these may also import from each other

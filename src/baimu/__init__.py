@@ -16,6 +16,9 @@ _HOMES = {
     "Detections": "baimu.results",
     "Classification": "baimu.results",
     "Explanation": "baimu.results",
+    "Tracks": "baimu.results",
+    "Segmentation": "baimu.results",
+    "Picture": "baimu.results",
     "Preprocess": "baimu.preprocess",
     "train": "baimu.training.train",
     "Run": "baimu.training.run",
@@ -25,6 +28,9 @@ _HOMES = {
     "convert": "baimu.weights.conversion",
     "predict": "baimu.inference.predictor",
     "explain": "baimu.inference.explaining",
+    "track": "baimu.inference.tracking",
+    "index": "baimu.inference.searching",
+    "search": "baimu.inference.searching",
     "data": "baimu.datasets.summary",
     "env": "baimu.environment",
 }
@@ -36,9 +42,11 @@ if TYPE_CHECKING:
     from baimu.environment import env
     from baimu.inference.explaining import explain
     from baimu.inference.predictor import predict
+    from baimu.inference.searching import index, search
+    from baimu.inference.tracking import track
     from baimu.preprocess import Preprocess
     from baimu.recipes import Recipe
-    from baimu.results import Classification, Detections, Explanation
+    from baimu.results import Classification, Detections, Explanation, Picture, Segmentation, Tracks
     from baimu.training.demo import demo
     from baimu.training.evaluate import eval
     from baimu.training.run import Run

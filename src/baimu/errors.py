@@ -40,7 +40,10 @@ class TrainingError(BaimuError):
 def unknown(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:
     """An :class:`UnknownNameError` that offers the (at most three) nearest of the ``known`` names."""
     known = sorted(known)
-    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    likeness = {one: difflib.SequenceMatcher(None, one, name).ratio() for one in known}
+    least = max(0.5, max(likeness.values(), default=0) - 0.2)  # what is much less alike than the nearest only distracts
+    order = sorted(known, key=lambda one: (one.startswith(name), likeness[one]), reverse=True)
+    near = [one for one in order if likeness[one] >= least][:3]
     if near:
         hint = f"Did you mean {' or '.join(near)}?"
     else:

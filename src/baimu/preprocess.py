@@ -12,9 +12,13 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from baimu.errors import unknown
+from baimu.words import TextPreprocess
 
-Resize = Literal["shortest", "letterbox", "stretch", "crop", "none"]
+Resize = Literal["shortest", "letterbox", "stretch", "crop", "height", "none"]
 Interpolation = Literal["bilinear", "bicubic"]
+
+GREY = (0.299, 0.587, 0.114)
+"""Shares of red, green and blue."""
 
 
 @dataclass(frozen=True)
@@ -57,30 +61,37 @@ class Preprocess:
 
     ``resize``: ``shortest`` scales the shorter side to ``size`` unless the longer would pass ``max_size``;
     ``letterbox`` fits the image into a ``size`` x ``size`` square and pads it at the right and bottom;
-    ``stretch`` gives up the aspect ratio; ``crop`` scales the shorter side to ``size / crop_share``, rounded down, and
-    takes the middle ``size`` x ``size`` of that; ``none`` leaves the pixels alone. Every batch is then padded at the
-    right and bottom to a multiple of ``pad_to``; padding is zero *after* normalisation. ``mean`` and ``std`` are
-    in 0…255 units, in the order of ``channel_order``. Pixels are interpolated with antialiasing.
+    ``stretch`` gives up the aspect ratio, for a square or ``width`` x ``size``; ``crop`` scales the shorter side to
+    ``size / crop_share``, rounded down, and takes the middle ``size`` x ``size`` of that; ``height`` scales to ``size``
+    pixels of height and in proportion, to at most ``max_size`` of width; ``none`` leaves the pixels alone. Every batch
+    is then padded at the right and bottom to a multiple of ``pad_to``; padding is zero *after* normalisation. ``mean``
+    and ``std`` are in 0…255 units, in the order of ``channel_order``, one number each of ``grey`` (ITU-R 601), which is
+    one channel. Pixels are interpolated with antialiasing.
     """
 
-    mean: tuple[float, float, float] = (123.675, 116.28, 103.53)
-    std: tuple[float, float, float] = (58.395, 57.12, 57.375)
-    channel_order: Literal["rgb", "bgr"] = "rgb"
+    mean: tuple[float, ...] = (123.675, 116.28, 103.53)
+    std: tuple[float, ...] = (58.395, 57.12, 57.375)
+    channel_order: Literal["rgb", "bgr", "grey"] = "rgb"
     resize: Resize = "shortest"
     size: int = 800
     max_size: int = 1333
     pad_to: int = 32
     crop_share: float = 0.875
     interpolation: Interpolation = "bilinear"
+    width: int | None = None  # of stretch, where it makes no square
 
     def frame(self, height: int, width: int) -> Frame:
         """Where an image of ``height`` x ``width`` lies in the input; its resized size is ``Frame.size``."""
         if self.resize == "none":
             return Frame((height, width), (height, width), 1.0, 1.0)
         if self.resize == "stretch":
-            return Frame((height, width), (self.size, self.size), self.size / width, self.size / height)
+            across = self.width or self.size
+            return Frame((height, width), (self.size, across), across / width, self.size / height)
         if self.resize == "crop":
             return self._middle(height, width)
+        if self.resize == "height":
+            across = min(max(1, math.floor(width * self.size / height + 0.5)), self.max_size)
+            return Frame((height, width), (self.size, across), across / width, self.size / height)
         if self.resize == "letterbox":
             scale = self.size / max(height, width)
         else:
@@ -105,11 +116,13 @@ class Preprocess:
         height, width = (-(-side // self.pad_to) * self.pad_to for side in sides)
         return height, width
 
-    def normalize(self, images: Tensor, sizes: Int[Tensor, "b 2"] | None = None) -> Float[Tensor, "b 3 h w"]:
-        """uint8 or float RGB images (B, 3, H, W) in 0…255 → network input; outside ``sizes`` exactly zero."""
+    def normalize(self, images: Tensor, sizes: Int[Tensor, "b 2"] | None = None) -> Float[Tensor, "b c h w"]:
+        """uint8 or float RGB images (B, 3, H, W) in 0…255 → network input of 3 channels or 1, zero outside."""
         images = images.to(torch.float32, copy=True)  # so that all that follows can work in place
         if self.channel_order == "bgr":
             images = images.flip(1)
+        elif self.channel_order == "grey":
+            images = (images * images.new_tensor(GREY)[:, None, None]).sum(1, keepdim=True)
         mean = images.new_tensor(self.mean)[:, None, None]
         scale = 1.0 / images.new_tensor(self.std)[:, None, None]
         if sizes is None:
@@ -119,6 +132,14 @@ class Preprocess:
         # Rows come with the scale and columns as numbers: a bool mask (B, H, W) takes five times as long on a CPU.
         images.sub_(mean).mul_(scale * rows[:, None, :, None]).mul_(columns.to(images.dtype)[:, None, None, :])
         return images
+
+    def restore(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b 3 h w"]:
+        """The inverse of :meth:`normalize`: network values → RGB in 0…255, not clipped."""
+        scale, mean = images.new_tensor(self.std)[:, None, None], images.new_tensor(self.mean)[:, None, None]
+        images = images * scale + mean
+        if self.channel_order == "grey":
+            return images.expand(-1, 3, -1, -1)
+        return images.flip(1) if self.channel_order == "bgr" else images
 
     def like(self, other: Preprocess) -> Preprocess:
         """The sizes of this one, with the mean, deviation and channel order of ``other``."""
@@ -141,7 +162,7 @@ class Preprocess:
         return cls(**given)
 
 
-KINDS: dict[str, Any] = {"image": Preprocess}
+KINDS: dict[str, Any] = {"text": TextPreprocess, "image": Preprocess}
 """What makes network input, by the ``kind`` that its :meth:`~Preprocess.to_dict` states; without one, of images."""
 
 

@@ -50,6 +50,9 @@ class Recipe(BaseModel):
     accumulate: int = Field(
         default=1, ge=1, description="forward passes a step; the batch is split into that many parts"
     )
+    images_per_identity: int = Field(
+        default=1, ge=1, description="a batch is batch_size / this identities (embedding); 1: images in any order"
+    )
 
     # optimiser
     optimizer: OptimizerName = "sgd"
@@ -86,22 +89,28 @@ class Recipe(BaseModel):
     )
 
     # schedule
-    schedule: Literal["step", "cosine", "linear", "constant"] = "step"
+    schedule: Literal["step", "cosine", "linear", "poly", "exponential", "constant"] = "step"
+    hold: float = Field(
+        default=0.0, ge=0, lt=1, description="share of the whole length at the full rate before cosine or linear falls"
+    )
     milestones: tuple[float, ...] = Field(
         default=(2 / 3, 11 / 12), description="of the whole length, where the rate drops"
     )
     drop: float = Field(
         default=0.1, gt=0, lt=1, description="factor of each drop; for cosine, the final share of the rate is 0"
     )
+    poly_power: float = Field(default=0.9, gt=0, description="of what is left of the length (poly)")
+    lr_floor: float = Field(default=0.0, ge=0, le=1, description="share of the rate at the end (poly, exponential)")
     warmup_steps: int = Field(default=500, ge=0, description="optimiser steps; cut to a tenth of a shorter run")
     warmup_start: float = Field(default=0.001, ge=0, le=1, description="share of the rate in the first step")
     warmup: Literal["linear", "constant"] = "linear"
 
     # input and augmentation
-    resize: Literal["shortest", "letterbox", "stretch", "crop", "none"] = "shortest"
+    resize: Literal["shortest", "letterbox", "stretch", "crop", "height", "none"] = "shortest"
     size: int = Field(
         default=800, ge=1, description="shorter side (shortest) or square (letterbox, stretch, crop), pixels"
     )
+    width: int | None = Field(default=None, ge=1, description="of the input, where stretch makes no square, pixels")
     crop_share: float = Field(
         default=0.875, gt=0, le=1, description="size / shorter side before the crop to the middle (crop)"
     )
@@ -116,11 +125,16 @@ class Recipe(BaseModel):
     color_jitter: float = Field(
         default=0.0, ge=0, le=1, description="brightness, contrast, saturation ± this; hue ± a tenth"
     )
+    photometric: float = Field(
+        default=0.0, ge=0, le=1, description="probability of each of SSD's distortions (1512.02325), as a rule 0.5"
+    )
     mosaic: float = Field(default=0.0, ge=0, le=1, description="probability of four images in one (detectors)")
     mixup: float = Field(default=0.0, ge=0, le=1, description="probability of blending in a second image (detectors)")
     close_augment_epochs: int = Field(
         default=0, ge=0, description="last epochs without mosaic, mixup and cutmix of either kind"
     )
+
+    crops: int = Field(default=1, ge=1, description="random crops an image and epoch (super-resolution)")
 
     # augmentation of classifiers
     crop_area: tuple[float, float] = Field(
@@ -137,6 +151,31 @@ class Recipe(BaseModel):
     mixup_alpha: float = Field(default=0.0, ge=0, description="pairs blended, Beta(a, a) of each (1710.09412); 0: none")
     cutmix_alpha: float = Field(default=0.0, ge=0, description="boxes exchanged, likewise (1905.04899); 0: none")
     label_smoothing: float = Field(default=0.0, ge=0, lt=1, description="share of the label that all classes get")
+
+    # augmentation of segmenters
+    train_crop: tuple[int, int] | None = Field(
+        default=None, description="height, width of the window that is cut of a training image; null: the whole image"
+    )
+    crop_largest_share: float = Field(
+        default=1.0, gt=0, le=1, description="a window with more of one class is drawn anew, up to ten times"
+    )
+
+    # augmentation of text lines
+    distortion: float = Field(
+        default=0.0, ge=0, le=1, description="strength of turns, slants, shifts, blur and noise of text lines"
+    )
+
+    # pairs of single-object trackers
+    pairs_per_epoch: int | None = Field(
+        default=None, ge=1, description="pairs of frames drawn an epoch (trackers); null: one a frame"
+    )
+    frame_range: int = Field(default=100, ge=0, description="most frames between the two of a pair (trackers)")
+    negative_pairs: float = Field(default=0.0, ge=0, le=1, description="share of pairs of two objects (trackers)")
+    exemplar_jitter: tuple[float, float] = Field(
+        default=(0.0, 0.0), description="largest shift, pixels, and change of scale, share, of the exemplar (trackers)"
+    )
+    search_jitter: tuple[float, float] = Field(default=(0.0, 0.0), description="likewise of the search image")
+    blur: float = Field(default=0.0, ge=0, le=1, description="probability of a blurred search image (trackers)")
 
     # machinery
     precise_bn_batches: int = Field(
@@ -160,7 +199,7 @@ class Recipe(BaseModel):
 
     def sizes(self) -> dict[str, Any]:
         """The fields that are :class:`~baimu.preprocess.Preprocess`'s too."""
-        return self.model_dump(include={"resize", "size", "max_size", "crop_share", "interpolation"})
+        return self.model_dump(include={"resize", "size", "width", "max_size", "crop_share", "interpolation"})
 
     def replace(self, **changes: Any) -> Recipe:
         """A recipe with some fields changed; values may be text (``"0.01"``). Unknown fields offer the nearest.
@@ -224,3 +263,22 @@ imagenet_90 = Recipe(
     size=224,
 )
 """90 epochs, SGD 0.1 for 256 images, drops after 30 and 60, crops of 224 (1512.03385 §4.1)."""
+
+cityscapes_40k = Recipe(
+    epochs=108,
+    batch_size=8,
+    lr=0.01,
+    lr_batch_size=8,
+    weight_decay=5e-4,
+    schedule="poly",
+    lr_floor=0.01,
+    warmup_steps=0,
+    size=1024,
+    max_size=2048,
+    scale_jitter=(0.5, 2.0),
+    train_crop=(512, 1024),
+    crop_largest_share=0.75,
+    photometric=0.5,
+    eval_every=12,
+)
+"""40,000 steps of 8 crops of 512 x 1024, SGD 0.01 falling along a polynomial: mmsegmentation's for Cityscapes."""

@@ -36,7 +36,7 @@ class ModelInfo:
     name: str
     module: str
     task: str
-    paper: str  # arXiv id
+    paper: str  # arXiv id, or the conference of one that is not there
     title: str  # first line of the name function's docstring
     reported: dict[str, float] = field(default_factory=dict)  # published figures, by metric
 

@@ -95,7 +95,7 @@ def test_frozen_stages_learn_nothing_and_keep_their_statistics(frozen: int) -> N
     model = resnet18(frozen_stages=frozen).train()
     before = {k: v.clone() for k, v in model.named_buffers()}
     sum(x.sum() for x in model(noise(2, 3, 64, 64).requires_grad_())).backward()
-    stages = {name: 1 if name in ("conv1", "bn1") else int(name[-1]) + 1 for name, _ in model.named_children()}
+    stages = {name: int(name[5:]) + 1 if name.startswith("layer") else 1 for name, _ in model.named_children()}
     for name, parameter in model.named_parameters():
         assert (parameter.grad is None) == (stages[name.split(".")[0]] <= frozen), name
     for name, buffer in model.named_buffers():
@@ -268,10 +268,21 @@ def test_the_dilation_of_every_block() -> None:
     assert {b.conv2.padding for b in grid.layer4} == {(2, 2), (4, 4), (8, 8)}, "the map keeps its size"
 
 
+def test_a_last_stride_of_1_that_spreads_nothing() -> None:
+    """Re-identification's: the weights of ImageNet, on a map of twice the size."""
+    usual, kept = resnet18(out=(5,)).eval(), resnet18(out=(5,), output_stride=16, dilate_from=0).eval()
+    kept.load_state_dict(usual.state_dict())
+    assert {b.conv2.dilation for b in kept.layer4} == {b.conv1.dilation for b in kept.layer4} == {(1, 1)}
+    images = torch.randn(1, 3, 64, 32, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        (large,), (small,) = kept(images), usual(images)
+    assert (large.shape[2:], small.shape[2:]) == ((4, 2), (2, 1))
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"dilate_from": 0}, "dilate_from must be 1 or 2, .* got 0"),
+        ({"dilate_from": 3}, "dilate_from must be 1 or 2, .* got 3"),
         ({"multi_grid": (1, 2)}, r"a factor for each of 3 blocks, got \(1, 2\)"),
         ({"drop_path": 1.0}, "1 excluded"),
     ],

@@ -1,4 +1,4 @@
-"""Detections for other programs: JSON as it is, CSV with one row a detection."""
+"""Results for other programs: JSON as it is, CSV with quotes where they are needed."""
 
 from __future__ import annotations
 
@@ -24,9 +24,7 @@ def test_json_keeps_everything() -> None:
     assert json.loads(file.getvalue()) == RECORDS
 
 
-def test_csv_has_a_row_a_detection() -> None:
+def test_csv_quotes_what_needs_it() -> None:
     file = io.StringIO()
-    write_csv(RECORDS, file)
-    assert file.getvalue() == (
-        'source,name,label,score,x1,y1,x2,y2\nc.jpg,"a ""cat"", big",1,0.9124,0.00,1.00,2.50,3.33\n'
-    )
+    write_csv(("source", "name"), [("ä, b.jpg", 'a "cat", big'), ("c.jpg", "dog")], file)
+    assert file.getvalue() == 'source,name\n"ä, b.jpg","a ""cat"", big"\nc.jpg,dog\n'

@@ -18,7 +18,10 @@ from baimu.errors import BaimuError
 
 from .conftest import TINY
 
-VERBS = ("demo", "train", "eval", "predict", "explain", "models", "convert", "data", "env")
+VERBS = (
+    *("demo", "train", "eval", "predict", "explain", "track", "index", "search"),
+    *("models", "convert", "data", "env"),
+)
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -124,7 +127,7 @@ def test_predict_turns_video_into_video(baimu, run_folder: Path, tmp_path: Path)
         (["train", "fcos_r18_fpn", "--data", "nowhere"], "nowhere"),
         (["train", "fcos_r18_fpn"], "--data"),
         (["eval", "nowhere", "--data", TINY], "nowhere"),
-        (["predict", "nowhere", "photo.jpg"], "photo.jpg: there is no such file"),
+        (["predict", "nowhere", "photo.jpg"], "nowhere: there is no such checkpoint"),
         (["data", "nowhere"], "nowhere"),
     ],
 )
@@ -144,7 +147,7 @@ def test_debug_keeps_the_traceback(baimu, monkeypatch) -> None:
 
 
 def test_an_interrupt_leaves_with_130(monkeypatch) -> None:
-    def interrupted(source: str) -> None:
+    def interrupted(source: str, **options: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(library, "data", interrupted, raising=False)

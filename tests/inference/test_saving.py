@@ -11,7 +11,7 @@ import PIL.Image
 import pytest
 
 from baimu.errors import CheckpointError, DataError
-from baimu.inference import saving
+from baimu.inference import batches
 from baimu.inference.saving import save_predictions
 from baimu.inference.sources import Images, Item
 
@@ -104,7 +104,7 @@ def test_ctrl_c_ends_a_recording_and_keeps_it(finder, picture, tmp_path: Path, m
 
         return Images(frames(), endless=True)
 
-    monkeypatch.setattr(saving, "open_images", camera)
+    monkeypatch.setattr(batches, "open_images", camera)
     before = signal.getsignal(signal.SIGINT)
     [written] = save_predictions(finder, ["camera:0"], tmp_path)
     assert written.name == "camera-0.mp4"

@@ -27,6 +27,10 @@ What a reference computed stands in files (goldens); weights, images and annotat
 model is read from the configuration that the file holds. `make parity GOLDENS=FOLDER` compares a folder of them.
 
 """
+TESTS = """
+Files of networks and losses of other kinds are compared by tests of their own, likewise within the tolerance above
+unless a test says why not:
+"""
 PEERS = """
 ## Against libraries
 
@@ -34,6 +38,23 @@ The library's own network, with random parameters and statistics, goes through t
 sizes of input.
 
 """
+
+OWN = {
+    "tests/embedding/test_parity.py": (
+        *("arcface/iresnet18", "arcface/iresnet100", "arcface/margin_losses"),
+        *("reid/strong_baseline_r50", "reid/fastreid_bagtricks_r50", "metric/metric_losses"),
+    ),
+    "tests/metrics/test_retrieval.py": ("reid/reid_evaluation",),
+    "tests/generation/test_parity_goldens.py": ("pix2pix/pix2pix_unet256_patchgan70", "basicsr/srresnet"),
+    "tests/semantic_segmentation/test_parity_mmseg.py": (
+        *("mmseg/fcn_r50_d8", "mmseg/pspnet_r50_d8", "mmseg/pspnet_r50_d8_slide_align"),
+        *("mmseg/deeplabv3plus_r50_d8", "mmseg/unet_s5_fcn_dice"),
+    ),
+    "tests/text/test_parity_crnn.py": ("crnn/crnn", "crnn/text_resnet_bilstm_attn"),
+    "tests/text/test_parity_textcnn.py": ("textcnn/textcnn",),
+    "tests/tracking/test_parity.py": ("siamfc/siamfc_alexnet", "pysot/siamrpn_alexnet"),
+}
+"""Golden files that hold something else than the whole of a detector, by the test that compares all or part of them."""
 
 
 def cells(outcome: Outcome) -> tuple[str, ...]:
@@ -55,13 +76,20 @@ def table(outcomes: Iterable[Outcome]) -> str:
 
 def page(goldens: Sequence[Outcome], peers: Sequence[Outcome]) -> str:
     """The whole of docs/parity.md."""
-    lacking = defaultdict(list)
-    for outcome in goldens:
-        if outcome.lacking:
-            lacking[outcome.file.partition("/")[0]].append(outcome.file.partition("/")[2])
-    names = "".join(f"\n- {folder}: {', '.join(sorted(files))}" for folder, files in sorted(lacking.items()))
-    missing = f"\nFiles of models that are not here yet:\n{names}\n" if lacking else ""
-    return NOTE + INTRO + GOLDENS + table(goldens) + missing + PEERS + table(peers)
+    with_tests = {file for files in OWN.values() for file in files}
+    absent = [o.file for o in goldens if o.lacking and o.file not in with_tests]
+    names = "".join(f"\n- {line}" for line in by_folder(absent))
+    missing = f"\nFiles of models that are not here yet:\n{names}\n" if absent else ""
+    tests = "".join(f"\n- `{test}`: {'; '.join(by_folder(files))}" for test, files in OWN.items())
+    return NOTE + INTRO + GOLDENS + table(goldens) + TESTS + tests + "\n" + missing + PEERS + table(peers)
+
+
+def by_folder(files: Iterable[str]) -> list[str]:
+    """``folder: file, file`` of each folder."""
+    folders = defaultdict(list)
+    for file in files:
+        folders[file.partition("/")[0]].append(file.partition("/")[2])
+    return [f"{folder}: {', '.join(sorted(names))}" for folder, names in sorted(folders.items())]
 
 
 def without_figures(text: str) -> str:

@@ -11,10 +11,11 @@ import pytest
 
 from tests.parity.compare import compare, recognise
 from tests.parity.golden import golden_files, header
-from tests.parity.page import PAGE, is_on_page
+from tests.parity.page import OWN, PAGE, is_on_page
 from tests.parity.pattern import Lacking
 
-FOLDER = Path(__file__).resolve().parents[3] / "shared" / "goldens"
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = ROOT.parent / "shared" / "goldens"
 
 
 def split() -> tuple[list[Path], dict[str, str]]:
@@ -43,3 +44,12 @@ def test_the_page_names_the_files_whose_model_is_lacking(shared: Path) -> None:
     text = PAGE.read_text(encoding="utf-8")
     missing = [name for name in LACKING if f" {name.partition('/')[2]}" not in text]
     assert missing == [], "run make parity PAGE=docs/parity.md"
+
+
+@pytest.mark.parametrize(("test", "files"), OWN.items())
+def test_files_with_tests_of_their_own_are_read_there(shared: Path, test: str, files: tuple[str, ...]) -> None:
+    room = (ROOT / test).parent
+    text = "".join(path.read_text(encoding="utf-8") for path in [ROOT / test, *room.glob("golden*.py")])
+    for file in files:
+        assert (FOLDER / f"{file}.npz").is_file()
+        assert file.rpartition("/")[2].rstrip("0123456789") in text

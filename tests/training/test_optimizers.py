@@ -382,3 +382,14 @@ def test_a_short_run_warms_up_for_a_tenth_of_it() -> None:
     factor = lr_factor(Recipe(schedule="constant", warmup_steps=500, warmup_start=0.0), 100)
     assert [factor(step) for step in (0, 5, 10)] == pytest.approx([0.0, 0.5, 1.0])
     assert lr_factor(Recipe(schedule="constant", warmup_steps=500), 3)(0) == 1.0
+
+
+@pytest.mark.parametrize(("schedule", "middle"), [("linear", 0.5), ("cosine", 0.5), ("constant", 1.0)])
+def test_the_rate_may_be_held_before_it_falls(schedule: str, middle: float) -> None:
+    """As CycleGAN's: 100 epochs at the full rate, 100 in which it falls to nothing."""
+    factor = lr_factor(Recipe(schedule=schedule, hold=0.5, warmup_steps=0), 200)  # pyright: ignore[reportArgumentType]
+    assert [factor(step) for step in (0, 50, 99, 100)] == [1.0] * 4
+    assert factor(150) == pytest.approx(middle)
+    assert factor(199) == pytest.approx(1.0 if schedule == "constant" else 0.01, abs=0.01)
+    late = lr_factor(Recipe(schedule="linear", hold=0.02, warmup_steps=10), 100)
+    assert late(10) == 1.0  # the warm-up comes first

@@ -32,7 +32,6 @@ import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from baimu.backbones.stages import Stages
@@ -211,8 +210,8 @@ class ResNet(Stages):
     all strides are a quarter. ``drop_path``: the probability of the last block to be left away, from 0 for the first.
 
     ``output_stride`` 16 or 8 keeps the map from there on and spreads the later 3x3 convolutions instead, in each stage
-    from its first or second block on (``dilate_from``). ``multi_grid`` multiplies the dilation of each block of the
-    last stage (1706.05587 §3.2.1: (1, 2, 4)).
+    from its first or second block on (``dilate_from``; 0: nothing is spread, re-identification's "last stride of 1").
+    ``multi_grid`` multiplies the dilation of each block of the last stage (1706.05587 §3.2.1: (1, 2, 4)).
 
     ``options`` are those of the blocks: ``groups``, ``base_width``, ``stride_in_3x3``, ``avg_down``, ``last_scale``,
     ``conv`` (makes every 3x3: deformable, …) and ``block_plugin``; the last two only at the levels ``plugged``. What
@@ -245,7 +244,7 @@ class ResNet(Stages):
         levels = {level: (channels, max(1, stride // scale)) for level, (channels, stride) in levels.items()}
         super().__init__(levels, out=out, frozen_stages=frozen_stages, checkpointing=checkpointing)
         self.stride_in_3x3 = options.get("stride_in_3x3", True) if block is Bottleneck else None
-        self.small_images = small_images
+        self.pool = nn.Identity() if small_images else nn.MaxPool2d(3, 2, 1)  # between the stem and the blocks
         self.stem_layers = tuple(range(1, len(stem) + 1))
         for i, (before, channels) in enumerate(itertools.pairwise((3, *stem)), start=1):
             kernel, stride = 7 if stem == (channels,) and not small_images else 3, 1 if small_images or i > 1 else 2
@@ -280,10 +279,6 @@ class ResNet(Stages):
             x = conv_norm(conv, norm, x, act=act)
         return x
 
-    def pool(self, x: Tensor) -> Tensor:
-        """Between the stem and the blocks."""
-        return x if self.small_images else F.max_pool2d(x, 3, 2, 1)
-
 
 def _strides(
     depths: Sequence[int], output_stride: int, dilate_from: int, multi_grid: Sequence[int]
@@ -291,14 +286,14 @@ def _strides(
     """Of each block of each stage: its stride, and the dilations of what sees the map as it comes in and leaves."""
     if output_stride not in (8, 16, 32):
         raise ValueError(f"output_stride must be 8, 16 or 32, got {output_stride}")
-    if dilate_from not in (1, 2):
-        raise ValueError(f"dilate_from must be 1 or 2, the first block of a stage or its second, got {dilate_from}")
+    if dilate_from not in (0, 1, 2):
+        raise ValueError(f"dilate_from must be 1 or 2, the first or second block of a stage, or 0, got {dilate_from}")
     if multi_grid and len(multi_grid) != depths[-1]:
         raise ValueError(f"multi_grid needs a factor for each of {depths[-1]} blocks, got {tuple(multi_grid)}")
     stages, before = [], 1
     for stage, depth in enumerate(depths):
         keeps = 4 * 2**stage > output_stride
-        own = 2 * before if keeps else before
+        own = 2 * before if keeps and dilate_from else before
         first = (1 if keeps or stage == 0 else 2, before if dilate_from == 2 else own, own)
         stages.append([first, *[(1, own, own)] * (depth - 1)])
         before = own

@@ -20,8 +20,7 @@ of crops of 288, GluonCV's ResNeXts and SENet-154) and OpenMMLab's (SE-ResNet-10
 
 from __future__ import annotations
 
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 
 from baimu.backbones.resnet import Block, Bottleneck, ResNet
 from baimu.layers.squeeze_excite import SqueezeExcite
@@ -53,9 +52,8 @@ class CaffeSENet(ResNet):
     def __init__(self, block: type[Block], depths: tuple[int, int, int, int], **options) -> None:
         super().__init__(block, depths, **options)
         self.stride_in_3x3 = None  # part of the layout, and no choice of whoever reads weights
-
-    def pool(self, x: Tensor) -> Tensor:
-        return x if self.small_images else F.max_pool2d(x, 3, 2, ceil_mode=True)
+        if isinstance(self.pool, nn.MaxPool2d):
+            self.pool = nn.MaxPool2d(3, 2, ceil_mode=True)
 
 
 def _senet(net: type[ResNet], block: type[Block], depths: tuple[int, int, int, int], **options) -> ResNet:

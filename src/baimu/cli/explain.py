@@ -62,7 +62,7 @@ def explain(
         raise typer.BadParameter("name a model and what to look at: runs/demo photo.jpg", param_hint="SOURCE")
     records = []
 
-    def report(found: Result, drawn_in: Path) -> None:
+    def report(found: Result, drawn_in: Path | None) -> None:
         records.append(found.to_dict())
         typer.echo(f"{found.source}: {found.summary} → {drawn_in}")
 

@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from baimu import __version__
-from baimu.cli import convert, data, demo, env, eval, explain, models, predict, train, weights
+from baimu.cli import convert, data, demo, env, eval, explain, index, models, predict, search, track, train, weights
 from baimu.errors import BaimuError
 
 
@@ -57,6 +57,9 @@ app.command("train")(train.train)
 app.command("eval")(eval.eval)
 app.command("predict")(predict.predict)
 app.command("explain")(explain.explain)
+app.command("track")(track.track)
+app.command("index")(index.index)
+app.command("search")(search.search)
 app.command("models")(models.models)
 app.add_typer(weights.weights, name="weights")
 app.command("convert")(convert.convert)

@@ -8,25 +8,18 @@ from typing import Any, TextIO
 
 def write_json(records: Sequence[dict[str, Any]], file: TextIO) -> None:
     """A list with one entry an image: ``source``, ``height``, ``width`` and what its task says, as ``objects`` (masks
-    are COCO's run lengths) or ``classes``."""
+    are COCO's run lengths), ``classes`` or ``text``; of a text its ``classes``, of a picture that was made its size as
+    ``made``."""
     import json
 
     json.dump(records, file, indent=1, ensure_ascii=False)
     file.write("\n")
 
 
-def write_csv(records: Sequence[dict[str, Any]], file: TextIO) -> None:
-    """One row a detection, with its box in pixels of the source, to a hundredth; or one row a class, best first.
-
-    An image of which there is nothing to tell has no row.
-    """
+def write_csv(columns: Sequence[str], rows: Sequence[Sequence[Any]], file: TextIO) -> None:
+    """The rows of all results below their columns, as of :meth:`~baimu.results.result.Result.to_rows`."""
     import csv
 
     writer = csv.writer(file, lineterminator="\n")
-    of_classes = any("classes" in record for record in records)
-    sides = () if of_classes else ("x1", "y1", "x2", "y2")
-    writer.writerow(("source", "name", "label", "score", *sides))
-    for record in records:
-        for found in record["classes" if of_classes else "objects"]:
-            box = (f"{side:.2f}" for side in found.get("box", ()))
-            writer.writerow((record["source"], found["name"], found["label"], f"{found['score']:.4f}", *box))
+    writer.writerow(columns)
+    writer.writerows(rows)

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
 DATA = (
     "For detectors a COCO json or folder, VOC or YOLO folder, data.yaml, or playground; for classifiers a folder of "
-    "class folders, a CSV list, or a folder of idx files."
+    "class folders, a CSV list, or a folder of idx files; for text see docs/text.md; "
+    "to make images of images see docs/generation.md."
 )
 
 

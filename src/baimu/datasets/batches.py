@@ -80,11 +80,14 @@ def part_size(recipe: Recipe, world: int = 1) -> int:
     return size
 
 
-def train_lists(count: int, recipe: Recipe, *, epoch: int, rank: int, world: int, skip: int) -> list[list[int]]:
+def train_lists(
+    count: int, recipe: Recipe, *, epoch: int, rank: int, world: int, skip: int, lengths: np.ndarray | None = None
+) -> list[list[int]]:
     """The indices of this rank's batches in one epoch over ``count`` images, ``recipe.accumulate`` of them a step.
 
     The order is a permutation by (seed, epoch), cut into whole batches; a data set smaller than one batch is repeated
-    to fill it. All ranks get the same number of batches of the same size; the first ``skip`` are left away.
+    to fill it. All ranks get the same number of batches of the same size; the first ``skip`` are left away. With
+    ``lengths`` (N,), of inputs that are padded to the longest of a batch, a step holds such of about the same length.
     """
     if not count:
         raise DataError("the training set has no image")
@@ -93,7 +96,20 @@ def train_lists(count: int, recipe: Recipe, *, epoch: int, rank: int, world: int
     order = generator(recipe, epoch, 0, 1).permutation(count)
     steps = steps_per_epoch(count, recipe, world)
     order = np.resize(order, steps * recipe.batch_size)
+    if lengths is not None:
+        order = _alike(order, lengths, recipe.batch_size, generator(recipe, epoch, 0, 3))
     return order.reshape(steps * recipe.accumulate, world, size)[skip:, rank].tolist()
+
+
+POOL = 16
+"""So many steps' inputs are sorted by length together: more would make batches that are the same in every epoch."""
+
+
+def _alike(order: np.ndarray, lengths: np.ndarray, batch_size: int, rng: np.random.Generator) -> np.ndarray:
+    """``order`` sorted by length within pools of some batches, and the batches shuffled again."""
+    pools = np.arange(len(order)) // (POOL * batch_size)
+    order = order[np.lexsort((lengths[order], pools))].reshape(-1, batch_size)
+    return rng.permutation(order).ravel()
 
 
 def eval_lists(count: int, batch_size: int, *, rank: int, world: int) -> list[list[int]]:

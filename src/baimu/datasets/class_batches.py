@@ -11,7 +11,7 @@ import torch
 
 from baimu.datasets.batches import Batches, eval_lists, generator, train_lists
 from baimu.datasets.class_transforms import augment_picture, mix
-from baimu.datasets.source import ClassificationSource
+from baimu.datasets.source import ClassificationSource, ImageSource, TextSource
 from baimu.datasets.transforms import to_input
 from baimu.errors import DataError
 from baimu.preprocess import Frame, Preprocess
@@ -51,7 +51,7 @@ def eval_class_batches(
     return Batches(_EvalPictures(source, preprocess), lists, workers)
 
 
-def shares_of(source: ClassificationSource, indices: Sequence[int]) -> np.ndarray:
+def shares_of(source: ClassificationSource | TextSource, indices: Sequence[int]) -> np.ndarray:
     """(B, K) float32: 1 for the labels of each image, −1 for those that nobody knows, else 0."""
     shares = np.zeros((len(indices), len(source.classes)), np.float32)
     for row, index in zip(shares, indices, strict=True):
@@ -76,7 +76,7 @@ class _EvalPictures:
 
     def batch(self, indices: list[int]) -> Batch:
         pairs = [to_input(self.source.image(index), self.preprocess) for index in indices]
-        images = _stacked([image for image, _ in pairs], self.source, indices)
+        images = stacked([image for image, _ in pairs], self.source, indices)
         return _batch(images, shares_of(self.source, indices), [frame for _, frame in pairs], self.source, indices)
 
 
@@ -89,7 +89,7 @@ class _TrainPictures:
 
     def batch(self, indices: list[int]) -> Batch:
         recipe, source = self.recipe, self.source
-        images = _stacked([self.picture(index) for index in indices], source, indices)
+        images = stacked([self.picture(index) for index in indices], source, indices)
         shares = smoothed(shares_of(source, indices), recipe.label_smoothing, multi_label=source.multi_label)
         if (recipe.mixup_alpha or recipe.cutmix_alpha) and self.epoch < recipe.epochs - recipe.close_augment_epochs:
             # The last number keeps this stream apart from those of images, as trailing zeros do not count.
@@ -106,7 +106,7 @@ class _TrainPictures:
         return self.source.image(index, at_least=at_least)
 
 
-def _stacked(images: list[np.ndarray], source: ClassificationSource, indices: Sequence[int]) -> np.ndarray:
+def stacked(images: list[np.ndarray], source: ImageSource, indices: Sequence[int]) -> np.ndarray:
     """(B, 3, H, W) uint8."""
     for image, index in zip(images, indices, strict=True):
         if image.shape != images[0].shape:

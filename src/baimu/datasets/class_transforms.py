@@ -76,7 +76,7 @@ def _placed(
     right, bottom = min(right, image.shape[1]), min(bottom, image.shape[0])
     x, y = math.floor(left), math.floor(top)
     part = Image.fromarray(image[y : math.ceil(bottom), x : math.ceil(right)])  # its filter shall see no further
-    wanted = (target, target) if preprocess.resize != "none" else (size[1], size[0])
+    wanted = (preprocess.width or target, target) if preprocess.resize != "none" else (size[1], size[0])
     resampling = RESAMPLING[preprocess.interpolation]
     return np.asarray(part.resize(wanted, resampling, box=(left - x, top - y, right - x, bottom - y)))
 

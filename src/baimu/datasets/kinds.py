@@ -16,15 +16,48 @@ import numpy as np
 from baimu.datasets.formats.coco import find_coco
 from baimu.datasets.formats.csv_list import find_csv
 from baimu.datasets.formats.folder import find_folders
+from baimu.datasets.formats.identity_folders import (
+    find_identity_folders,
+    find_identity_lists,
+    find_verified_folders,
+)
 from baimu.datasets.formats.idx import find_idx
+from baimu.datasets.formats.line_list import find_lines
+from baimu.datasets.formats.map_folders import find_maps
+from baimu.datasets.formats.omniglot import find_omniglot
+from baimu.datasets.formats.person_crops import find_person_crops
+from baimu.datasets.formats.pictures import find_domains, find_halves, find_pairs, find_pictures
+from baimu.datasets.formats.sequences import find_sequences, find_tracks
+from baimu.datasets.formats.text_list import find_texts
 from baimu.datasets.formats.voc import find_voc
 from baimu.datasets.formats.yolo import find_yolo
+from baimu.datasets.identities import require_identities, unmatched, unseen
+from baimu.datasets.label_maps import PaintedSource, require_two_classes, same_maps
 from baimu.datasets.labels import require_classes, stratified
-from baimu.datasets.source import ClassificationSource, DetectionSource
-from baimu.errors import DataError, unknown
-
-Found = dict[str, Callable[[], Any]]
-"""The splits of one data set by name, each to be read when called; empty where a format is not recognised."""
+from baimu.datasets.lines import require_lines
+from baimu.datasets.picture_lists import require_images
+from baimu.datasets.playgrounds import (
+    Found,
+    characters,
+    day_and_night,
+    drawn_lines,
+    drawn_maps,
+    drawn_pairs,
+    moving_scenes,
+    scenes,
+)
+from baimu.datasets.source import (
+    ClassificationSource,
+    DetectionSource,
+    IdentitySource,
+    ImageSource,
+    PairSource,
+    ReadingSource,
+    SegmentationSource,
+    SequenceSource,
+    TextSource,
+)
+from baimu.errors import DataError
 
 
 def drawn(source: Any, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -42,29 +75,19 @@ def same_classes(val: Any, train: Any) -> Any:
     raise DataError(f"training has the classes {list(train.classes)}, validation {list(val.classes)}; they must agree")
 
 
-def scenes(text: str) -> Found:
-    """The playground with the options that ``text`` names after a colon."""
-    from baimu.datasets.playground import Playground
-
-    options = playground_options(text, {"train": 1000, "val": 200, "size": 160, "seed": 0})
-    # Seeds of train and val differ, so that the scenes of val stay the same whatever the length of train.
-    count, size, seed = ("train", "val"), options["size"], 2 * options["seed"]
-    return {name: partial(Playground, options[name], size=size, seed=seed + i) for i, name in enumerate(count)}
+def find_painted(path: Path) -> Found:
+    """The outlined objects of a COCO or YOLO data set as label maps."""
+    found = find_coco(path, masks=True) or find_yolo(path, masks=True)
+    return {name: partial(lambda read: PaintedSource(read()), read) for name, read in found.items()}
 
 
-def playground_options(text: str, usual: dict[str, int]) -> dict[str, int]:
-    """``usual`` with what ``text`` ("playground:train=100,size=96") has otherwise."""
-    options = dict(usual)
-    for pair in filter(None, text.partition(":")[2].split(",")):
-        key, _, value = (part.strip() for part in pair.partition("="))
-        if key not in options:
-            raise unknown("playground option", key, options)
-        if not value.isdigit() or (key != "seed" and int(value) == 0):
-            raise DataError(
-                f"{text}: {key}={value!r} must be a whole number, as in playground:train=1000,val=200,size=160"
-            )
-        options[key] = int(value)
-    return options
+def require_two(source: ClassificationSource) -> None:
+    """Raise :class:`~baimu.errors.DataError` unless there are two domains."""
+    if len(source.classes) != 2 or source.multi_label:
+        raise DataError(
+            f"{getattr(source, 'root', source)}: holds the classes {', '.join(source.classes)}; what is translated are "
+            "two domains, each image of one: give trainA and trainB, or two class folders"
+        )
 
 
 @dataclass(frozen=True)
@@ -102,6 +125,35 @@ KINDS: dict[str, Kind] = {
         options=("masks",),
         playground=scenes,
     ),
+    "sequences": Kind(
+        SequenceSource,
+        (find_sequences, find_tracks),
+        """
+  one object: a folder of frames with groundtruth_rect.txt or groundtruth.txt (OTB, GOT-10k, VOT, LaSOT), or a folder of
+        such folders, also below train/, val/ and test/
+  MOTChallenge: img1/ with gt/gt.txt, or a folder of such folders; each track is a sequence""",
+        playground=moving_scenes,
+    ),
+    "semantic_segmentation": Kind(
+        SegmentationSource,
+        (find_maps, find_painted),
+        """
+  label maps: images/ with masks/ (or labels/, annotations/, …), in train/, val/ or not; classes.txt or label_colors.txt
+              names their values or colours. VOC: JPEGImages/ with SegmentationClass/. Cityscapes: leftImg8bit/, gtFine/
+  outlines:   COCO .json or YOLO polygons, which are painted""",
+        playground=drawn_maps,
+        match=same_maps,
+        require=require_two_classes,
+    ),
+    "text_classification": Kind(
+        TextSource,
+        (find_texts,),
+        """
+  texts: a list of label<TAB>text, a .csv with columns such as label and text, train.tsv with val.tsv or test.tsv, or
+         a folder of .txt files for each class""",
+        part=stratified,
+        require=require_classes,
+    ),
     "classification": Kind(
         ClassificationSource,
         (find_csv, find_idx, find_folders),
@@ -112,8 +164,68 @@ KINDS: dict[str, Kind] = {
         part=stratified,
         require=require_classes,
     ),
+    "text_recognition": Kind(
+        ReadingSource,
+        (find_lines,),
+        """
+  lines: a list of path<TAB>text (or path, "text"), train.txt with val.txt or test.txt, folders train and val with a
+         list in each, images with .gt.txt files beside them, or an LMDB of clovaai's benchmark""",
+        playground=drawn_lines,
+        require=require_lines,
+    ),
+    "embedding": Kind(
+        IdentitySource,
+        (find_person_crops, find_omniglot, find_verified_folders, find_identity_lists, find_identity_folders),
+        """
+  identity folders: PERSON/*.jpg, or train/PERSON/*.jpg with val/ or test/; pairs.txt beside them for verification
+  person crops: bounding_box_train/0002_c1….jpg with bounding_box_test/ and query/ (Market-1501), or such names alone
+  Omniglot: images_background*.zip with images_evaluation.zip, or the folders that are in them
+  lists and idx files as for classification""",
+        playground=characters,
+        part=unseen,
+        match=unmatched,
+        require=require_identities,
+    ),
+    "image pairs": Kind(
+        PairSource,
+        (find_pairs, find_halves),
+        """
+  pairs: trainA/ and trainB/ (or A/ and B/, input/ and target/) with files of equal names; images twice as wide as high
+  any images, of which the input is made: PATH:from=grey, PATH:from=edges, or PATH:from=left of such halves""",
+        playground=drawn_pairs,
+        require=require_images,
+    ),
+    "image domains": Kind(
+        ClassificationSource,
+        (find_domains, find_csv, find_idx, find_folders),
+        """
+  domains: trainA/ and trainB/ with testA/ and testB/, or two class folders""",
+        playground=day_and_night,
+        part=stratified,
+        require=require_two,
+    ),
+    "images": Kind(
+        ImageSource,
+        (find_pictures,),
+        """
+  images: a folder of images, or train/ with val/ or test/, or idx files""",
+        playground=scenes,
+        require=require_images,
+    ),
 }
 """By the name that a task calls its data."""
 
-LAST = (find_folders,)
+LAST = (find_folders, find_identity_folders, find_halves, find_pictures)
 """Formats that nearly any folder has: asked when all others, of any kind, have said no."""
+
+ASKED = (
+    find_pairs,
+    find_domains,
+    find_halves,
+    find_pictures,
+    find_identity_lists,
+    find_verified_folders,
+    find_identity_folders,
+)
+"""Formats of images alone, or of classes under another name, which other data have too: asked only where their kind is
+wanted, or none."""

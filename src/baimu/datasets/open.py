@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from baimu.datasets.formats.csv_columns import split_options
-from baimu.datasets.kinds import KINDS, LAST, Found
-from baimu.datasets.source import ImageSource, Splits
+from baimu.datasets.kinds import ASKED, KINDS, LAST, Found
+from baimu.datasets.source import ImageSource, Splits, TextSource
 from baimu.errors import DataError, unknown
 
 Source = str | os.PathLike[str] | ImageSource | Splits
@@ -90,7 +90,7 @@ def splits(source: Source, *, kind: str | None = None, **options: Any) -> dict[s
 
 
 def _found(source: Any, kind: str | None, options: dict[str, Any]) -> Found:
-    if isinstance(source, ImageSource):
+    if isinstance(source, ImageSource | TextSource):
         _check_kind(source, kind)
         return {"all": lambda: source}
     if not isinstance(source, str | os.PathLike) or not os.fspath(source):
@@ -117,15 +117,19 @@ def _found(source: Any, kind: str | None, options: dict[str, Any]) -> Found:
 
 def _formats(kind: str | None) -> list[tuple[str, Any]]:
     """Those of the kind that is asked for first, but the ones that nearly any folder has last."""
-    every = [(name, find) for name, of_kind in KINDS.items() for find in of_kind.formats]
+    every = [(name, find) for name, of_kind in KINDS.items() for find in of_kind.formats if _asked(find, name, kind)]
     return sorted(every, key=lambda f: (f[1] in LAST, kind not in (None, f[0])))
+
+
+def _asked(find: Any, name: str, kind: str | None) -> bool:
+    return find not in ASKED or kind in (None, name)
 
 
 def _looked_for(kind: str | None) -> str:
     return "looked for" + "".join(of_kind.looked_for for name, of_kind in KINDS.items() if kind in (None, name))
 
 
-def _check_kind(source: ImageSource, kind: str | None) -> None:
+def _check_kind(source: ImageSource | TextSource, kind: str | None) -> None:
     if kind is not None and not isinstance(source, KINDS[kind].source):
         raise DataError(f"{source!r}: is no data set for {kind}; give one whose images have what this model learns")
 

@@ -115,7 +115,7 @@ class Playground:
         labels = [self.classes.index(placed.item.shape) for placed in layout.placed]
         identities = [placed.index for placed in layout.placed]
         return Objects(
-            boxes=_bounds(masks),
+            boxes=bounds(masks),
             labels=np.array(labels, np.int64),
             crowd=np.zeros(count, bool),
             areas=masks.sum((1, 2)).astype(np.float32),
@@ -153,7 +153,7 @@ class Playground:
         return last
 
 
-def _bounds(masks: np.ndarray) -> np.ndarray:
+def bounds(masks: np.ndarray) -> np.ndarray:
     """(n, 4) float32 xyxy around the true pixels of (n, H, W) masks, none of them empty."""
     rows, columns = np.any(masks, axis=2), np.any(masks, axis=1)
     height, width = masks.shape[1:]

@@ -113,6 +113,137 @@ class ClassificationSource(ImageSource, Protocol):
         ...
 
 
+class Shown(NamedTuple):
+    """Whom an image shows, and what it is for when a search is scored."""
+
+    identity: int  # 0…K−1 into the names; −1 where nobody knows
+    camera: int = -1  # −1 where it is not told; an image of the query's identity *and* camera is no answer
+    query: bool = True  # it is looked for
+    gallery: bool = True  # it may be found
+
+
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """Pairs of images that a verification protocol names, by their positions; P may not be 0."""
+
+    first: np.ndarray  # (P,) int64
+    second: np.ndarray  # (P,) int64
+    same: np.ndarray  # (P,) bool: of one identity
+    fold: np.ndarray  # (P,) int64, the part of a cross-validation that each belongs to
+
+
+@runtime_checkable
+class IdentitySource(ImageSource, Protocol):
+    """Images of identities, whose names are ``classes``. Those of two splits need have none in common."""
+
+    @property
+    def pairs(self) -> Pairs | None:
+        """Those that verification is scored on; ``None`` where the data name none."""
+        ...
+
+    def shown(self, index: int) -> Shown: ...
+
+    def select(self, indices: Sequence[int]) -> IdentitySource:
+        """The subset of these images, in this order; ``classes`` are those that are left."""
+        ...
+
+
+@runtime_checkable
+class PairSource(ImageSource, Protocol):
+    """Images with what they are to become; ``image`` is the input alone."""
+
+    def pair(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """The input, and what it is to become: RGB uint8 (H, W, 3)."""
+        ...
+
+    def select(self, indices: Sequence[int]) -> PairSource:
+        """The subset of these pairs, in this order."""
+        ...
+
+
+@runtime_checkable
+class ReadingSource(ImageSource, Protocol):
+    """Lines of text; their characters are the classes."""
+
+    def text(self, index: int) -> str:
+        """What stands in the line."""
+        ...
+
+    def select(self, indices: Sequence[int]) -> ReadingSource:
+        """The subset of these lines, in this order."""
+        ...
+
+
+@runtime_checkable
+class TextSource(Protocol):
+    """Texts of named classes, by index: no images at all. Cheap to send to worker processes."""
+
+    @property
+    def classes(self) -> tuple[str, ...]: ...
+
+    @property
+    def multi_label(self) -> bool: ...
+
+    @property
+    def problems(self) -> Sequence[Problem]: ...
+
+    def __len__(self) -> int: ...
+
+    def name(self, index: int) -> str:
+        """File and line, for messages and results."""
+        ...
+
+    def text(self, index: int) -> str: ...
+
+    def labels(self, index: int) -> np.ndarray:
+        """As of :class:`ClassificationSource`."""
+        ...
+
+    def unknown(self, index: int) -> np.ndarray: ...
+
+    def select(self, indices: Sequence[int]) -> TextSource:
+        """The subset of these texts, in this order."""
+        ...
+
+
+@runtime_checkable
+class SegmentationSource(ImageSource, Protocol):
+    """Images with the class of each pixel; background is a class like the others, where there is any."""
+
+    def label_map(self, index: int) -> np.ndarray:
+        """(H, W) uint8 of the image's ``size``: labels 0…K−1, and 255 where nobody knows. Raises
+        :class:`~baimu.errors.DataError`."""
+        ...
+
+    def select(self, indices: Sequence[int]) -> SegmentationSource:
+        """The subset of these images, in this order."""
+        ...
+
+
+@runtime_checkable
+class SequenceSource(ImageSource, Protocol):
+    """Series of frames with one object each to follow; an image is a series, and its picture the first frame.
+
+    Boxes are xyxy in pixels of the frame, float64, NaN in frames where the object is not there or not annotated.
+    """
+
+    def frames(self, index: int) -> int:
+        """How many there are."""
+        ...
+
+    def frame(self, index: int, number: int) -> np.ndarray:
+        """RGB uint8 (H, W, 3) of frame ``number``, from 0. Raises :class:`~baimu.errors.ImageError`."""
+        ...
+
+    def box(self, index: int, number: int) -> np.ndarray:
+        """(4,): where the object is in that frame."""
+        ...
+
+    def select(self, indices: Sequence[int]) -> SequenceSource:
+        """The subset of these series, in this order."""
+        ...
+
+
 class Splits(NamedTuple, Generic[S]):
     """A data set opened for training: what is learned from and what is measured on, sources of one kind."""
 

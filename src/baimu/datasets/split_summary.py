@@ -4,14 +4,27 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 
 from baimu.datasets.annotations import FileSource
+from baimu.datasets.identity_summary import IdentitySummary, summarize_identities
 from baimu.datasets.labels import LabelSource
-from baimu.datasets.source import ClassificationSource, DetectionSource, ImageSource
+from baimu.datasets.map_summary import MapSummary, summarize_maps
+from baimu.datasets.sequence_summary import SequenceSummary, summarize_sequences
+from baimu.datasets.source import (
+    ClassificationSource,
+    DetectionSource,
+    IdentitySource,
+    ImageSource,
+    ReadingSource,
+    SegmentationSource,
+    SequenceSource,
+    TextSource,
+)
+from baimu.datasets.text_summary import LineSummary, TextSummary, summarize_lines, summarize_texts
 
 PERCENTILES = (0, 10, 50, 90, 100)
 
@@ -90,12 +103,60 @@ class LabelSummary:
         return {**asdict(self), "image_sizes": _size_list(self.image_sizes)}
 
 
-def summarize_split(source: ImageSource) -> ObjectSummary | LabelSummary:
+@dataclass(frozen=True)
+class ImageSummary:
+    """Of images of which nothing is known, or inputs of pairs; sizes are (height, width)."""
+
+    images: int
+    image_sides: list[float]  # the shorter ones, at PERCENTILES
+    image_sizes: dict[tuple[int, int], int]  # how many images have each size
+
+    counted = ""
+    per_class: Mapping[str, int] = field(default_factory=dict)
+
+    def rows(self) -> list[tuple[str, str]]:
+        return [
+            ("images", f"{self.images:,}"),
+            ("  commonest size", _size_text(self.images, self.image_sizes)),
+            ("shorter side in pixels *", _numbers(self.image_sides)),
+        ]
+
+    def to_dict(self) -> dict[str, Any]:
+        return {**asdict(self), "image_sizes": _size_list(self.image_sizes)}
+
+
+def summarize_split(
+    source: ImageSource | TextSource,
+) -> (
+    ObjectSummary
+    | LabelSummary
+    | ImageSummary
+    | IdentitySummary
+    | LineSummary
+    | MapSummary
+    | TextSummary
+    | SequenceSummary
+):
     """Counts of one split, from its annotations alone."""
+    if isinstance(source, SegmentationSource):
+        return summarize_maps(source)
+    if isinstance(source, ReadingSource):
+        return summarize_lines(source)
+    if isinstance(source, TextSource):
+        return summarize_texts(source)
     if isinstance(source, ClassificationSource):
         return _labels(source)
-    assert isinstance(source, DetectionSource)
-    return _objects(source)
+    if isinstance(source, IdentitySource):
+        return summarize_identities(source)
+    if isinstance(source, SequenceSource):
+        return summarize_sequences(source)
+    return _objects(source) if isinstance(source, DetectionSource) else _images(source)
+
+
+def _images(source: ImageSource) -> ImageSummary:
+    sizes = Counter(source.size(i) for i in range(len(source)))
+    sides = np.repeat([min(size) for size in sizes], list(sizes.values()))
+    return ImageSummary(len(source), _percentiles(sides), dict(sizes.most_common()))
 
 
 def _labels(source: ClassificationSource) -> LabelSummary:

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from baimu.datasets.annotations import FileSource
+from baimu.datasets.identity_summary import IdentitySummary
 from baimu.datasets.images import header_sizes
 from baimu.datasets.open import Source, splits
 from baimu.datasets.source import ImageSource, Problem
@@ -41,7 +42,8 @@ class DataSummary:
         rows = [["", *names]]
         for cells in zip(*(part.rows() for part in parts), strict=True):
             rows.append([cells[0][0], *(text for _, text in cells)])
-        rows.append([parts[0].counted, *("" for _ in names)])
+        if self.classes:
+            rows.append([parts[0].counted, *("" for _ in names)])
         rows += [[f"  {c}", *(f"{part.per_class.get(c, 0):,}" for part in parts)] for c in self.classes]
         return "\n".join([self.source, *_table(rows), _LEGEND, *self._problem_lines()])
 
@@ -55,14 +57,16 @@ class DataSummary:
         return lines + ([f"  … and {left:,} more (to_dict() lists them all)"] if left > 0 else [])
 
 
-def data(source: Source) -> DataSummary:
+def data(source: Source, *, kind: str | None = None) -> DataSummary:
     """Summarise a data set: every split that it has, its classes, objects or labels, sizes, and what is wrong with it.
 
-    ``source`` is what :func:`~baimu.datasets.open.open_data` takes. Besides the annotations, the header of every image
-    file is read, so that missing, damaged and wrongly sized files are found; pixels are not decoded. Raises
-    :class:`~baimu.errors.DataError` when there is nothing that could be used.
+    ``source`` is what :func:`~baimu.datasets.open.open_data` takes, and ``kind`` as which of its kinds it is read,
+    where it could be several (``"semantic_segmentation"``: objects with outlines become label maps). Besides the
+    annotations, the header of every image file is read, so that missing, damaged and wrongly sized files are found;
+    pixels are not decoded, but for those of label maps. Raises :class:`~baimu.errors.DataError` when there is nothing
+    that could be used.
     """
-    found = splits(source)
+    found = splits(source, kind=kind)
     name = source if isinstance(source, str) else getattr(source, "root", None) or str(source)
     return summarize(name, found, [problem for part in found.values() for problem in _file_problems(part)])
 
@@ -70,10 +74,13 @@ def data(source: Source) -> DataSummary:
 def summarize(name: str, splits: Mapping[str, ImageSource], more: Iterable[Problem] = ()) -> DataSummary:
     """Summary of opened ``splits`` from their annotations alone, with their problems and ``more``."""
     problems = [problem for part in splits.values() for problem in part.problems]
+    parts = {title: summarize_split(part) for title, part in splits.items()}
+    # Of identities there may be a hundred thousand: their summary says which names are worth a line.
+    named = [p.per_class if isinstance(p, IdentitySummary) else splits[title].classes for title, p in parts.items()]
     return DataSummary(
         source=name,
-        classes=tuple(dict.fromkeys(name for part in splits.values() for name in part.classes)),
-        splits={title: summarize_split(part) for title, part in splits.items()},
+        classes=tuple(dict.fromkeys(name for names in named for name in names)),
+        splits=parts,
         problems=tuple(dict.fromkeys([*problems, *more])),
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,7 +57,7 @@ def draw_objects(
     image: np.ndarray | Image.Image,
     boxes: np.ndarray,
     labels: np.ndarray,
-    names: Sequence[str],
+    names: Sequence[str] | Mapping[int, str],
     scores: np.ndarray | None = None,
     masks: Masks | np.ndarray | None = None,
     **style: Any,

@@ -3,33 +3,75 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import partial
+from dataclasses import replace
 from itertools import islice
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
 
 from baimu.datasets.transforms import to_input
-from baimu.inference.sources import Item
+from baimu.inference.sources import Images, Item, open_images
 from baimu.preprocess import Frame, Preprocess
 from baimu.targets import Batch, Targets
 
 
 class Ready(NamedTuple):
-    """One image, read and resized."""
+    """One image, read and resized; or one text, its words numbered."""
 
     item: Item
-    pixels: np.ndarray  # at input size
+    pixels: np.ndarray  # at input size; of a text the numbers of its words
     frame: Frame
     image: np.ndarray | None  # the source, where it cannot be read again
 
 
-def read_ahead(items: Iterable[Item], preprocess: Preprocess, workers: int) -> Iterator[Ready]:
-    """The items read and resized, in order; with workers, by threads that run at most twice their number ahead."""
-    prepare = partial(_prepare, preprocess=preprocess)
+class Medium(Protocol):
+    """What a model looks at: images, or texts. How a source of them is opened, and a batch made of its items."""
+
+    drawn: bool  # whether a result can be drawn on what it is about
+
+    def open(self, source: Any) -> Images:
+        """What the user gave as one lazy series. Raises :class:`~baimu.errors.DataError` for what is missing."""
+        ...
+
+    def prepare(self, item: Item, preprocess: Any) -> Ready:
+        """An item, read and made ready for a batch."""
+        ...
+
+    def collate(self, ready: list[Ready], preprocess: Any) -> Batch: ...
+
+    def attach(self, found: Any, ready: Ready) -> Any:
+        """The result with what it is about."""
+        ...
+
+
+class ImageMedium:
+    """Images, as :func:`~baimu.inference.sources.open_images` opens them."""
+
+    drawn = True
+
+    def open(self, source: Any) -> Images:
+        return open_images(source)
+
+    def prepare(self, item: Item, preprocess: Preprocess) -> Ready:
+        image = item.read()
+        pixels, frame = to_input(image, preprocess)
+        return Ready(item, pixels, frame, None if item.is_file else image)
+
+    def collate(self, ready: list[Ready], preprocess: Preprocess) -> Batch:
+        return collate(ready, preprocess)
+
+    def attach(self, found: Any, ready: Ready) -> Any:
+        return replace(found, image=ready.image, read=ready.item.read if ready.image is None else None)
+
+
+IMAGES = ImageMedium()
+
+
+def read_ahead(items: Iterable[Item], prepare: Callable[[Item], Ready], workers: int) -> Iterator[Ready]:
+    """The items made ready, in order; with workers, by threads that run at most twice their number ahead."""
     if workers == 0:
         yield from map(prepare, items)
         return
@@ -43,12 +85,6 @@ def read_ahead(items: Iterable[Item], preprocess: Preprocess, workers: int) -> I
             waiting.extend(pool.submit(prepare, item) for item in islice(remaining, 1))
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _prepare(item: Item, preprocess: Preprocess) -> Ready:
-    image = item.read()
-    pixels, frame = to_input(image, preprocess)
-    return Ready(item, pixels, frame, None if item.is_file else image)
 
 
 def group(images: Iterable[Ready], batch_size: int, mix_sizes: bool) -> Iterator[list[Ready]]:

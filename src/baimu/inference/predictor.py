@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,9 +12,9 @@ import torch
 from torch import nn
 
 from baimu.errors import CheckpointError, DataError
-from baimu.inference.batches import collate, group, read_ahead
-from baimu.inference.sources import Item, open_images
-from baimu.inference.tasks import Task, task_of
+from baimu.inference.batches import group, read_ahead
+from baimu.inference.sources import Item
+from baimu.inference.tasks import Task, medium_of, task_of
 from baimu.layers.fold import fold_norms
 from baimu.targets import Batch
 
@@ -49,6 +49,18 @@ def predict(
                                                            ``classes``: names to keep
     classification  :class:`~baimu.results.Classification` ``top`` (5), ``score_threshold`` (0): the classes that are
                                                            told, at most so many, of no lower probability
+    embedding       :class:`~baimu.results.Embedding`      ``flip``: add the embedding of the mirrored image
+    generation      :class:`~baimu.results.Picture`        ``to``: the domain to make, of two; ``tile`` (512): pixels
+                                                           of the squares that large images are cut into, 0: never
+    text            :class:`~baimu.results.Reading`        ``beam`` (0, greedy): texts that are followed at once;
+    recognition                                            ``lexicon``, ``language_model``: text files;
+                                                           ``alternatives`` (0): further texts that are told
+    text            :class:`~baimu.results.TextLabel`      as of classification; ``source``: a text, a file with a
+    classification                                         text a line, or a list of texts
+    semantic        :class:`~baimu.results.Segmentation`   ``confidence`` (False): how sure each pixel is; ``window``,
+    segmentation                                           ``window_stride`` (pixels): look through windows;
+                                                           ``scales`` (1.0,), ``flip`` (False): the mean over these
+                                                           sizes of the input, and over its mirror images
     ==============  =====================================  =========================================================
 
     ``mix_sizes=False`` forms batches of equal input sizes only, so that no result depends on the padding its neighbours
@@ -58,11 +70,12 @@ def predict(
     Raises :class:`~baimu.errors.DataError` before the first image for a source that is missing or empty, and
     :class:`~baimu.errors.ImageError` at the image that cannot be read: none is left out.
     """
-    images = open_images(source)
+    network = model if isinstance(model, nn.Module) else load_model(model)
+    images = medium_of(network).open(source)
     if images.endless and not stream:
         raise DataError(f"{source}: has no end; pass stream=True and go through the results as they come")
     predictor = Predictor(
-        model if isinstance(model, nn.Module) else load_model(model),
+        network,
         device=device,
         precision=precision,
         fold=images.count != 1,  # for a single image the copy costs what it saves
@@ -110,6 +123,7 @@ class Predictor:
         **options: Any,
     ) -> None:
         self.task = task_of(model, task, options)
+        self.medium = medium_of(self.task)
         if device is not None:
             model = model.to(device)
         fold = fold and any(isinstance(layer, nn.Conv2d) for layer in model.modules())
@@ -120,7 +134,7 @@ class Predictor:
 
     def __call__(self, source: Any, **options: Any) -> Iterator[Any]:
         """The result of each image of ``source`` as they come; ``options`` as for :meth:`stream`."""
-        return self.stream(open_images(source).items, **options)
+        return self.stream(self.medium.open(source).items, **options)
 
     def stream(
         self, items: Iterable[Item], *, batch_size: int = 1, mix_sizes: bool = True, workers: int = 0
@@ -131,11 +145,11 @@ class Predictor:
         return self._stream(items, batch_size, mix_sizes and self.task.pads, workers)
 
     def _stream(self, items: Iterable[Item], batch_size: int, mix_sizes: bool, workers: int) -> Iterator[Any]:
-        preprocess = self.model.preprocess
-        for ready in group(read_ahead(items, preprocess, workers), batch_size, mix_sizes):
-            results = self.predict_batch(collate(ready, preprocess))
-            for found, r in zip(results, ready, strict=True):
-                yield replace(found, image=r.image, read=r.item.read if r.image is None else None)
+        medium, preprocess = self.medium, self.model.preprocess
+        prepare = partial(medium.prepare, preprocess=preprocess)
+        for ready in group(read_ahead(items, prepare, workers), batch_size, mix_sizes):
+            results = self.predict_batch(medium.collate(ready, preprocess))
+            yield from map(medium.attach, results, ready)
 
     def predict_batch(self, batch: Batch) -> Sequence[Any]:
         """The results of a batch from the data room or from here, one for each image, in its source's pixels."""

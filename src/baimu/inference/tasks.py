@@ -9,8 +9,14 @@ from typing import Any, Protocol
 from torch import Tensor, nn
 
 from baimu.errors import BaimuError, unknown
+from baimu.inference.batches import IMAGES, Medium
 from baimu.inference.classifying import Classifying
 from baimu.inference.detecting import Detecting
+from baimu.inference.embedding import EmbeddingImages
+from baimu.inference.reading import ReadingLines
+from baimu.inference.segmenting import Segmenting
+from baimu.inference.texts import TellingTexts
+from baimu.inference.translating import Translating
 from baimu.preprocess import Frame
 from baimu.results import Result
 
@@ -40,13 +46,31 @@ class Task(Protocol):
         ...
 
 
-TASKS: dict[str, Callable[..., Task]] = {"detection": Detecting, "classification": Classifying}
+TASKS: dict[str, Callable[..., Task]] = {
+    "detection": Detecting,
+    "classification": Classifying,
+    "semantic_segmentation": Segmenting,
+    "embedding": EmbeddingImages,
+    "text_recognition": ReadingLines,
+    "text_classification": TellingTexts,
+    "generation": Translating,
+}
 """By the ``task`` of a model."""
+
+
+def medium_of(task: Any) -> Medium:
+    """What a task, or the task of a model, looks at: its ``medium``, or images where it names none."""
+    kind = TASKS.get(getattr(task, "task", ""), task)
+    return getattr(kind, "medium", IMAGES)
 
 
 def task_of(model: nn.Module, kind: Callable[..., Task] | None, options: Mapping[str, Any]) -> Task:
     """The task of ``model``, or another ``kind``, with ``options``; an unknown one offers the nearest."""
     name = getattr(model, "task", None)
+    if name == "tracking":
+        raise BaimuError(
+            f"{type(model).__name__}: follows one object from frame to frame; baimu track VIDEO --model … --box X,Y,W,H"
+        )
     if name not in TASKS:
         raise BaimuError(f"{type(model).__name__}: not a model of {' or '.join(TASKS)}; give one of baimu's")
     kind = kind or TASKS[name]

@@ -83,6 +83,37 @@ def group_norm(channels: int) -> nn.Module:
     return nn.GroupNorm(32, channels)
 
 
+class BatchNormByImage(nn.modules.batchnorm._BatchNorm):
+    """Batch norm that in evaluation takes each image's own statistics: what batch norm in training mode does to a batch
+    of one image, which is how pix2pix is used (1611.07004 §3.3). ``by_image=False`` takes the running ones.
+
+    The state dict is that of ``nn.BatchNorm2d``.
+    """
+
+    def __init__(self, channels: int, *, by_image: bool = True) -> None:
+        super().__init__(channels)
+        self.by_image = by_image
+
+    def _check_input_dim(self, input: Tensor) -> None:
+        if input.dim() != 4:
+            raise ValueError(f"a map is (B, C, H, W), not {tuple(input.shape)}")
+
+    def forward(self, input: Tensor) -> Tensor:
+        if self.training or not self.by_image:
+            return super().forward(input)
+        return F.instance_norm(input, weight=self.weight, bias=self.bias, eps=self.eps)
+
+
+def batch_norm_by_image(channels: int) -> nn.Module:
+    """Trainable batch norm that treats images alone in evaluation."""
+    return BatchNormByImage(channels)
+
+
+def instance_norm(channels: int) -> nn.Module:
+    """Each channel of each image to mean 0 and variance 1 (1607.08022), without parameters."""
+    return nn.InstanceNorm2d(channels)
+
+
 def conv_norm(
     conv: nn.Module,
     norm: nn.Module,

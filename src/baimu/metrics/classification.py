@@ -114,7 +114,8 @@ class ClassScores:
         rows = self.table()
         width = max(5, *(len(row["class"]) for row in rows))
         shares = [name for name in rows[0] if name not in ("class", "images", "found")]
-        lines = ["  ".join(f"{name} {_three(value)}" for name, value in self.figures().items())]
+        defined = {name: value for name, value in self.figures().items() if not math.isnan(value)}
+        lines = ["  ".join(f"{name} {_three(value)}" for name, value in defined.items())]
         lines.append(f"{'class':<{width}}  images   found  " + "  ".join(f"{name:>9}" for name in shares))
         for row in rows:
             cells = "  ".join(f"{_three(row[name]):>9}" for name in shares)

@@ -97,6 +97,12 @@ class Classification(Result):
         classes = [{"name": guess.name, "label": guess.label, "score": guess.score} for guess in self.best]
         return {"source": self.source, "height": self.size[0], "width": self.size[1], "classes": classes}
 
+    columns = ("source", "name", "label", "score")
+
+    def to_rows(self) -> list[tuple[Any, ...]]:
+        """One row a class, the ``best`` ones."""
+        return [(self.source, guess.name, guess.label, f"{guess.score:.4f}") for guess in self.best]
+
     def to_pandas(self) -> pandas.DataFrame:
         """One row a class, all of them, best first (needs pandas)."""
         pandas = extra("pandas")

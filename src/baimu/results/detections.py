@@ -116,6 +116,15 @@ class Detections(Result):
             raise unknown("form of masks", masks, ("rle", "polygons"))
         return {"source": self.source, "height": self.size[0], "width": self.size[1], "objects": objects}
 
+    columns = ("source", "name", "label", "score", "x1", "y1", "x2", "y2")
+
+    def to_rows(self) -> list[tuple[Any, ...]]:
+        """One row a detection, without masks."""
+        return [
+            (self.source, self.names[label], int(label), f"{score:.4f}", *(f"{side:.2f}" for side in box))
+            for box, score, label in zip(self.boxes, self.scores, self.labels, strict=True)
+        ]
+
     def to_coco(self, image_id: int | str = 0, category_ids: Sequence[int] | None = None) -> list[dict[str, Any]]:
         """COCO results: xywh boxes, masks as run lengths; ``category_ids`` maps our labels to the data set's own ids
         (default: label + 1).

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -44,6 +44,14 @@ class Result:
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers and strings, ready for JSON; the image stays behind."""
         raise NotImplementedError
+
+    columns: ClassVar[tuple[str, ...]] = ("source", "summary")
+    """Of :meth:`to_rows`."""
+
+    def to_rows(self) -> list[tuple[Any, ...]]:
+        """The result as rows of a table for people, such as a CSV file: scores to four digits, pixels to two; none
+        where there is nothing to tell."""
+        return [(self.source, self.summary)]
 
     def save(self, path: str | Path, **options: Any) -> Path:
         """Draw and write the picture to ``path``; the format follows its suffix."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +11,12 @@ import torch
 from torch import nn
 
 from baimu.datasets.open import open_data, open_source
+from baimu.errors import unknown
 from baimu.inference.predictor import Precision
 from baimu.metrics.classification import ClassScores
 from baimu.metrics.scores import BoxScores
+from baimu.metrics.segmentation import MapScores
+from baimu.metrics.text import ReadingScores
 from baimu.training.tasks import task_of
 from baimu.weights.checkpoint import load
 
@@ -27,18 +32,22 @@ def eval(
     workers: int = 0,
     precision: Precision = "fp32",
     device: str | torch.device | None = None,
-) -> BoxScores | ClassScores:
+    **options: Any,
+) -> BoxScores | ClassScores | MapScores | ReadingScores:
     """The figures and the table per class of ``model`` (or its checkpoint or run folder) on ``data``: of a detector
-    COCO's twelve, those of masks too where both have them; of a classifier accuracy, precision, recall and calibration.
+    COCO's twelve, those of masks too where both have them; of a classifier, of texts too, accuracy, precision, recall
+    and calibration; of a reader error rates of characters and words.
 
     ``data`` is whatever :func:`baimu.train` takes. What is scored: the named ``split``; or with ``val_fraction`` the
     images that training with the same ``val_fraction`` and ``split_seed`` held out; or else val, or test, or all there
     is. Classes are matched by name; objects found of classes that the data does not have are left out. Runs on the GPU
     where there is one. Raises :class:`~baimu.errors.CheckpointError` or :class:`~baimu.errors.DataError` if the data
-    has classes that the model does not know.
+    has classes that the model does not know. ``options`` are for a segmenter, whose figures are mean IoU, accuracy and
+    Dice: ``window``, ``scales`` and ``flip`` as of :func:`baimu.predict`.
     """
     network: Any = model if isinstance(model, nn.Module) else load(model)
     task = task_of(network)
+    check_options(task.score_model, options)
     if val_fraction is not None:
         source = open_data(data, val_fraction=val_fraction, seed=split_seed, **task.opening(network)).val
     else:
@@ -46,5 +55,13 @@ def eval(
     source = task.matched(source, network)
     network.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     return task.score_model(
-        network, source, batch_size=batch_size, workers=workers, precision=precision, accelerator=None
+        network, source, batch_size=batch_size, workers=workers, precision=precision, accelerator=None, **options
     )
+
+
+def check_options(score_model: Callable[..., Any], options: Mapping[str, Any]) -> None:
+    """An option that a task's scoring does not have is an error that offers the nearest."""
+    known = inspect.signature(score_model).parameters
+    own = [name for name in known if name not in ("model", "source", "accelerator", "options")]
+    for name in () if "options" in known else options:
+        raise unknown("option of this evaluation", name, own)

@@ -43,12 +43,15 @@ def fitted(recipe: Recipe, splits: Splits[ClassificationSource], *, scratch: boo
     From ``scratch``, images smaller than the recipe's are not enlarged: up to 64 pixels they stay as they are and are
     shifted by up to a sixteenth, above that crops are of the next lower multiple of 32. Below 200,000 images AdamW
     learns along a cosine for 10 to 40 epochs, with less strong crops and, of one label an image, smoothed labels;
-    trained weights at a tenth of the rate. Where the processor multiplies bfloat16 matrices itself, they are.
+    trained weights at a tenth of the rate. From scratch that is too short for learned augmentation, erasing and mixing.
+    Where the processor multiplies bfloat16 matrices itself, they are.
     """
     changes: dict[str, Any] = {}
     if len(splits.train) < FEW:
         changes |= _length(len(splits.train), len(splits.val), scratch=scratch)
         changes["label_smoothing"] = 0.0 if splits.train.multi_label else 0.1
+        if scratch:
+            changes |= {"auto_augment": None, "random_erasing": 0.0, "mixup_alpha": 0.0, "cutmix_alpha": 0.0}
     if scratch:
         changes |= _sizes(recipe, int(np.median(sides(splits.train))))
     if fast_bf16():

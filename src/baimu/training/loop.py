@@ -113,6 +113,8 @@ def optimise(training: Training, parts: Sequence[Batch]) -> dict[str, Tensor]:
                 names = [name for part in parts for name in part.names]
                 training.watch.look({"gradient norm": norm}, names, step_number)
         phase.update()
+    if after_step := getattr(training.model, "after_step", None):  # weights that must keep within a norm
+        after_step()
     if training.average is not None:
         training.average.update_parameters(training.model)
     return figures

@@ -121,18 +121,24 @@ def build_schedule(
 def lr_factor(recipe: Recipe, total_steps: int) -> Callable[[int], float]:
     """Share of the peak rate at step 0…total_steps − 1: warm-up first, and over the whole length the main schedule.
 
-    ``step``: times ``drop`` at each milestone, a share of the whole length. ``cosine``: from the end of the warm-up
-    ``(1 + cos πt) / 2``, 0 at the end (1608.03983 Eq. 5). ``linear``: from there ``1 - t``. ``constant``: 1.
+    ``step``: times ``drop`` at each milestone, a share of the whole length. ``cosine``: from the end of the warm-up, or
+    of ``hold``, ``(1 + cos πt) / 2``, 0 at the end (1608.03983 Eq. 5). ``linear``: from there ``1 - t``;
+    ``poly``: ``(1 - t) ** power``, from 1 to ``lr_floor``; ``exponential``: ``lr_floor ** t``. ``constant``: 1.
     """
     warmup_steps = min(recipe.warmup_steps, total_steps // 10)
+    start = max(warmup_steps, round(recipe.hold * total_steps))
     drops = [round(milestone * total_steps) for milestone in recipe.milestones]
 
     def main(step: int) -> float:
         if recipe.schedule == "step":
             return recipe.drop ** sum(step >= drop for drop in drops)
-        share = min(1.0, max(0.0, (step - warmup_steps) / max(1, total_steps - warmup_steps)))
+        share = min(1.0, max(0.0, (step - start) / max(1, total_steps - start)))
         if recipe.schedule == "cosine":
             return (1 + math.cos(math.pi * share)) / 2
+        if recipe.schedule == "poly":
+            return recipe.lr_floor + (1 - recipe.lr_floor) * (1 - share) ** recipe.poly_power
+        if recipe.schedule == "exponential":
+            return recipe.lr_floor**share
         return 1 - share if recipe.schedule == "linear" else 1.0
 
     def factor(step: int) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,7 +60,8 @@ class Run:
         if not self.best.exists():
             return f"{self.folder}: not evaluated yet"
         document = read_document(self.best)
-        scores = "  ".join(f"{k} {v:.3f}" for k, v in list(self.scores.items())[:3])
+        defined = {name: value for name, value in self.scores.items() if not math.isnan(value)}
+        scores = "  ".join(f"{name} {value:.3f}" for name, value in list(defined.items())[:3])
         best = f"best after epoch {document['place']['epoch']}  {scores}"
         return f"{self.folder}: {best}\nweights {self.best}\nreport  {self.report}"
 

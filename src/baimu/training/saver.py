@@ -1,4 +1,5 @@
-"""A whole training in a file and back: weights, average, optimisers, schedules, random states, place in the data."""
+"""A whole training in a file and back: weights, average, optimisers, schedules, random states, place in the data, and
+what parts of the model remember."""
 
 from __future__ import annotations
 
@@ -13,6 +14,7 @@ import torch
 from accelerate.utils import gather_object
 from torch import Tensor
 
+from baimu.training.memory import memories, recall
 from baimu.training.sharding import laid_out_like, whole
 from baimu.training.step import Phase
 from baimu.weights.archive import write_archive
@@ -67,6 +69,8 @@ def capture(training: Training) -> tuple[dict[str, Tensor], dict[str, Any]]:
     states = gather_object([random_state()])
     for rank, (device_states, _) in enumerate(states):
         tensors.update(_prefixed(f"random.{rank}", device_states))
+    for rank, memory in enumerate(gather_object([memories(training.model)])):
+        tensors.update(_prefixed(f"memory.{rank}", memory))
     scaler = training.accelerator.scaler
     document = {
         **describe(training.model),
@@ -99,6 +103,7 @@ def restore(training: Training, tensors: Mapping[str, Tensor], document: Mapping
     rank = training.accelerator.process_index
     if rank < len(document["random"]):  # a run continued on more processes seeds the new ones afresh
         restore_random(part(tensors, f"random.{rank}"), document["random"][rank])
+        recall(training.model, part(tensors, f"memory.{rank}"))
 
 
 def random_state() -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -16,7 +16,13 @@ from baimu.recipes import Recipe
 from baimu.targets import Batch
 from baimu.training.classification import ClassificationTask
 from baimu.training.detection import DetectionTask
+from baimu.training.embedding import EmbeddingTask
+from baimu.training.generation import GenerationTask
+from baimu.training.segmentation import SegmentationTask
 from baimu.training.step import PhaseSpec
+from baimu.training.text_classification import TextClassificationTask
+from baimu.training.text_recognition import TextRecognitionTask
+from baimu.training.tracking import TrackingTask
 
 
 class Task(Protocol):
@@ -28,9 +34,13 @@ class Task(Protocol):
 
     phases: tuple[PhaseSpec, ...]
     score: str  # the figure that decides which checkpoint is best; more is better
-    score_names: tuple[str, ...]  # all figures, in the order of results.csv
     steps_per_epoch: int
     fingerprint: dict[str, Any]  # JSON values by which a checkpoint knows its data again
+
+    @property
+    def score_names(self) -> tuple[str, ...]:
+        """All figures, in the order of results.csv."""
+        ...
 
     @staticmethod
     def opening(model: str | nn.Module) -> dict[str, Any]:
@@ -95,6 +105,12 @@ TASKS: dict[str, type[Task]] = {
     "detection": DetectionTask,
     "instance_segmentation": DetectionTask,
     "classification": ClassificationTask,
+    "semantic_segmentation": SegmentationTask,
+    "embedding": EmbeddingTask,
+    "generation": GenerationTask,
+    "text_recognition": TextRecognitionTask,
+    "text_classification": TextClassificationTask,
+    "tracking": TrackingTask,
 }
 """By the task of a model: its ``task``, or what the catalogue says of its name."""
 

@@ -14,6 +14,7 @@ from baimu.datasets.open import open_data
 from baimu.datasets.source import Splits
 from baimu.errors import CheckpointError, DataError, TrainingError
 from baimu.layers.gates import remove_gates
+from baimu.preprocess import preprocess_from_dict
 from baimu.recipes import Recipe, coco_1x
 from baimu.training.assemble import assemble, build_accelerator
 from baimu.training.launch import join_processes, launch, launched_already
@@ -205,6 +206,7 @@ def build(
         tensors, document = checkpoint
         network = _same_model(model, arguments, document, last)
         gate_weights(network, Recipe(**document["recipe"]))
+        network.preprocess = preprocess_from_dict(document["preprocess"])  # perhaps that of other weights
         load_parameters(network, part(tensors, "model"), last)
         place = document["place"]
         return network, f"continues after epoch {place['epoch']}, step {place['step']}"

@@ -72,6 +72,8 @@ def _built(trained: Trained, classes: Sequence[str]) -> Any:
     """The network for these classes, or the backbone if there are none."""
     every = same_classes(trained, classes) and trained.may_miss == (COUNTERS,)
     with Unfilled() if every else contextlib.nullcontext():
+        if trained.part == "model" and not classes:
+            return trained.build()
         return trained.build(len(classes)) if classes else trained.build().backbone
 
 

@@ -14,6 +14,10 @@ CLASS_INSIDE = r"\.classify\."
 """Where several rows belong to a class: a dense head's ``classify`` has (anchor, class), all others (class, row)."""
 
 
+MAPS = {21: "voc_maps", 19: "cityscapes_maps"}
+"""Names of a segmenter's classes by their count."""
+
+
 class ClassAxis(NamedTuple):
     """``size(dim) = step * K + rest`` of a parameter; the ``rest`` rows, those of background, come last."""
 
@@ -48,10 +52,11 @@ def count_classes(axes: Mapping[str, ClassAxis], state: Mapping[str, Tensor]) ->
 
 def assumed_names(count: int, task: str = "detection") -> tuple[str, ...]:
     """COCO's names for the class counts that are COCO's: 80; 90 and 91, by category id from 1 or 0. ImageNet's for a
-    classifier of 1000. Else numbers."""
+    classifier of 1000; of a segmenter VOC's with background for 21, Cityscapes' for 19. Else numbers."""
     from baimu.weights.catalog import class_names
 
-    usual = {1000: "imagenet"} if task == "classification" else {80: "coco", 90: "coco_1_90", 91: "coco_0_90"}
+    usual = {80: "coco", 90: "coco_1_90", 91: "coco_0_90"}
+    usual = {"classification": {1000: "imagenet"}, "semantic_segmentation": MAPS}.get(task, usual)
     return class_names(usual[count]) if count in usual else tuple(f"class {i}" for i in range(count))
 
 

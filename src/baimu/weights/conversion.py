@@ -120,6 +120,9 @@ def _differences(trained: Trained, to: str, route: Route) -> list[str]:
         for key, value in route.arguments.items()
         if trained.arguments.get(key) != value
     ]
+    apart = [key for key in trained.state if any(re.search(pattern, key) for pattern in route.elsewhere)]
+    if apart:
+        other.append(f"{len(apart)} parameters are not in such a file and stay out ({', '.join(apart[:2])}, …)")
     shapes = outline(name, route.arguments).shapes(len(trained.classes), trained.part)
     state = {key: value for key, value in trained.state.items() if trained.part == "model" or key.startswith(BACKBONE)}
     fit = compare(shapes, state, may_miss=route.may_miss)

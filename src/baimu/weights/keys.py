@@ -51,6 +51,7 @@ class Route:
     may_miss: tuple[str, ...] = ()  # regexes of our names that their file may lack
     may_stay: tuple[str, ...] = ()  # regexes of our names that a network may lack; they stay in the file then
     drop: tuple[str, ...] = ()  # regexes of their names that hold no parameter of ours
+    elsewhere: tuple[str, ...] = ()  # regexes of our names that such a file lacks; they stay out when it is written
     older: KeyTable = ()
     same: tuple[str, ...] = ()  # regexes of our names that are theirs too
 
@@ -188,6 +189,7 @@ def convert(state: Mapping[str, Tensor], model: nn.Module, via: Route | Source) 
 
 def convert_back(state: Mapping[str, Tensor], route: Route) -> State:
     """Our ``state`` under the source's names and with its values: the inverse of :func:`convert`."""
+    state = {key: value for key, value in state.items() if not _meets(key, route.elsewhere)}
     theirs = _under_new_names(state, invert(route.table))
     nameless = [
         key

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from baimu.weights.config_text import facts_of, wrapped
 from baimu.weights.families import routes
-from baimu.weights.keys import KeyTable, Route, Source
+from baimu.weights.keys import KeyTable, Route, Source, State
 
 FPN: KeyTable = (
     (r"^neck\.lateral_convs\.", "neck.lateral."),
@@ -110,6 +110,93 @@ DETR = Route(
 )
 """In mmdetection 2 all of it was the head's."""
 
+STEM: KeyTable = tuple(
+    (rf"^backbone\.stem\.{3 * i + j}\.", f"backbone.{part}{i + 1}.")
+    for i in range(3)
+    for j, part in enumerate(("conv", "bn"))
+)
+"""Of three convolutions: mmsegmentation's ResNets, "v1c"."""
+SEGMENTER: KeyTable = (
+    *STEM,
+    (r"^decode_head\.conv_seg\.", "head.classify."),
+    (r"^auxiliary_head\.conv_seg\.", "auxiliary.classify."),
+    (r"^auxiliary_head\.convs\.", "auxiliary.convs."),
+)
+BRICKS: KeyTable = ((r"^(head|auxiliary|neck)\.(.*)\.bn\.", r"\1.\2.norm."),)
+ASPP: KeyTable = (
+    (r"^decode_head\.image_pool\.1\.", "head.aspp.mean."),
+    (r"^decode_head\.aspp_modules\.", "head.aspp.branches."),
+    (r"^decode_head\.bottleneck\.", "head.aspp.project."),
+    (r"\.depthwise_conv\.", ".depthwise."),
+    (r"\.pointwise_conv\.", ".pointwise."),
+)
+_JOINED = "decode_head.bottleneck.conv.weight"
+
+
+def mean_last(state: State) -> State:
+    """ASPP joins the map's mean first; ours has it last, as the paper and torchvision."""
+    return {k: v.roll(-v.shape[0], 1) if k == _JOINED else v for k, v in state.items()}
+
+
+def mean_first(state: State) -> State:
+    """The inverse of :func:`mean_last`."""
+    return {k: v.roll(v.shape[0], 1) if k == _JOINED else v for k, v in state.items()}
+
+
+LIKE_MMSEG = {"like": "mmsegmentation"}
+FCN = Route(
+    models=r"fcn_r\d+",
+    table=(
+        *SEGMENTER,
+        (r"^decode_head\.convs\.", "head.convs."),
+        (r"^decode_head\.conv_cat\.", "head.join."),
+        *BRICKS,
+    ),
+)
+PSPNET = Route(
+    models=r"pspnet_r\d+",
+    table=(
+        *SEGMENTER,
+        (r"^decode_head\.psp_modules\.(\d)\.1\.", r"head.pyramid.views.\1."),
+        (r"^decode_head\.bottleneck\.", "head.join."),
+        *BRICKS,
+    ),
+    arguments=LIKE_MMSEG,
+)
+DEEPLABV3 = Route(
+    models=r"deeplabv3_r\d+",
+    table=(*SEGMENTER, *ASPP, *BRICKS),
+    arguments=LIKE_MMSEG,
+    to_ours=mean_last,
+    to_theirs=mean_first,
+)
+DEEPLABV3PLUS = replace(
+    DEEPLABV3,
+    models=r"deeplabv3plus_r\d+",
+    table=(
+        *SEGMENTER,
+        *ASPP,
+        (r"^decode_head\.c1_bottleneck\.", "head.fine."),
+        (r"^decode_head\.sep_bottleneck\.", "head.refine."),
+        *BRICKS,
+    ),
+)
+UNET = Route(
+    models=r"unet_s5_d16",
+    table=(
+        (r"^backbone\.encoder\.0\.0\.convs\.", "backbone.stages.0."),
+        *((rf"^backbone\.encoder\.{i}\.1\.convs\.", f"backbone.stages.{i}.") for i in range(1, 5)),
+        (r"^backbone\.decoder\.(\d)\.conv_block\.convs\.", r"neck.joins.\1."),
+        (r"^backbone\.decoder\.(\d)\.upsample\.interp_upsample\.1\.", r"neck.ups.\1."),
+        (r"^decode_head\.convs\.", "head.convs."),
+        *SEGMENTER[len(STEM) :],
+        *BRICKS,
+        (r"^backbone\.(.*)\.bn\.", r"backbone.\1.norm."),
+    ),
+)
+"""Their stages after the first begin with the pooling."""
+
+SEGMENTERS = (FCN, PSPNET, DEEPLABV3, DEEPLABV3PLUS, UNET)
 DETECTORS = (RETINANET, FCOS, FASTER_RCNN, MASK_RCNN, CASCADE_RCNN, CASCADE_MASK_RCNN, DETR)
 
 
@@ -124,7 +211,7 @@ def _theirs(route: Route) -> Route:
 
 SOURCE = Source(
     name="openmmlab",
-    routes=tuple(map(_theirs, (*DETECTORS, *routes("openmmlab")))),
+    routes=tuple(map(_theirs, (*DETECTORS, *SEGMENTERS, *routes("openmmlab")))),
     describe=facts_of,
     wrap=wrapped,
 )

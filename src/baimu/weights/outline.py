@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -57,8 +58,14 @@ class Outline:
         return shapes
 
     def _build(self, count: int) -> nn.Module:
+        classes = {"num_classes": count} if takes_classes(self._name) else {}
         with torch.device("meta"), Unfilled():
-            return build(self._name, {**self._arguments, "num_classes": count})
+            return build(self._name, {**self._arguments, **classes})
+
+
+def takes_classes(name: str) -> bool:
+    """Whether a catalogue entry is built for so many classes; makers of images have none."""
+    return "num_classes" in inspect.signature(zoo.builder_of(name)).parameters
 
 
 def build(name: str, arguments: Mapping[str, Any]) -> nn.Module:

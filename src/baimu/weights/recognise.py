@@ -28,7 +28,10 @@ from baimu.weights.sizes import size_of, sizes
 if TYPE_CHECKING:
     from baimu.weights.stored import Stored
 
-SOURCES = ("torchvision", "timm", "openmmlab", "detectron2", "detr", "huggingface", "megvii")
+SOURCES = (
+    "torchvision", "timm", "openmmlab", "detectron2", "detr", "huggingface", "megvii", "junyanz", "basicsr",
+    "crnn", "siamese", "insightface", "strong_baseline", "fastreid",
+)  # fmt: skip
 """Modules of this room; of several that know a file equally well, the first lends its name to what is written."""
 LIKELY = 0.8  # share of the best from which a table, and of 1 from which a network's other forms, are tried
 FEW = 24  # names of a file that every table is asked for

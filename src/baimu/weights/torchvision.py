@@ -144,14 +144,54 @@ FASTER_RCNN = Route(
 MASK_RCNN = replace(FASTER_RCNN, models=r"mask_rcnn_.*", table=(*FASTER_RCNN.table, *MASK_HEAD))
 
 
+AUXILIARY: KeyTable = (
+    (r"^aux_classifier\.0\.", "auxiliary.convs.0.conv."),
+    (r"^aux_classifier\.1\.", "auxiliary.convs.0.norm."),
+    (r"^aux_classifier\.4\.", "auxiliary.classify."),
+)
+FCN_RESNET = Route(
+    models=r"fcn_r\d+",
+    table=(
+        *AUXILIARY,
+        (r"^classifier\.0\.", "head.convs.0.conv."),
+        (r"^classifier\.1\.", "head.convs.0.norm."),
+        (r"^classifier\.4\.", "head.classify."),
+    ),
+    arguments={"like": "torchvision"},
+    may_miss=(COUNTERS,),
+    same=(r"^backbone\.(?!body\.|fpn)",),
+)
+DEEPLABV3 = replace(
+    FCN_RESNET,
+    models=r"deeplabv3_r\d+",
+    table=(
+        *AUXILIARY,
+        *(
+            pair
+            for i, part in enumerate(("conv", "norm"))
+            for pair in (
+                (rf"^classifier\.0\.convs\.([0-3])\.{i}\.", rf"head.aspp.branches.\1.{part}."),
+                (rf"^classifier\.0\.convs\.4\.{i + 1}\.", f"head.aspp.mean.{part}."),
+                (rf"^classifier\.0\.project\.{i}\.", f"head.aspp.project.{part}."),
+                (rf"^classifier\.{i + 1}\.", f"head.refine.{part}."),
+            )
+        ),
+        (r"^classifier\.4\.", "head.classify."),
+    ),
+)
+
+
 def describe(stored: Stored) -> Facts:
-    """Strides in the 3x3; detectors normalise images themselves, as ImageNet, classifiers leave it open."""
+    """Strides in the 3x3; detectors normalise images themselves, as ImageNet, classifiers leave it open. Segmenters
+    were scored on shorter sides of 520."""
     detector = any(key.startswith("backbone.body.") for key in stored.tensors)
-    return Facts(preprocess=imagenet if detector else None, arguments={"stride_in_3x3": True})
+    segmenter = {"backbone.conv1.weight", "classifier.4.weight"} <= stored.tensors.keys()
+    preprocess = imagenet.replace(size=520, max_size=2080, pad_to=1) if segmenter else imagenet if detector else None
+    return Facts(preprocess=preprocess, arguments={"stride_in_3x3": True})
 
 
 SOURCE = Source(
     name="torchvision",
-    routes=(RETINANET, FCOS, FASTER_RCNN, MASK_RCNN, *routes("torchvision")),
+    routes=(RETINANET, FCOS, FASTER_RCNN, MASK_RCNN, FCN_RESNET, DEEPLABV3, *routes("torchvision")),
     describe=describe,
 )

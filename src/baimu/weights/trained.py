@@ -14,7 +14,7 @@ from baimu.errors import CheckpointError
 from baimu.preprocess import Preprocess
 from baimu.weights.classes import ClassAxis, move_rows
 from baimu.weights.keys import COUNTERS, Facts, State
-from baimu.weights.outline import Part, build, outline
+from baimu.weights.outline import Part, build, outline, takes_classes
 from baimu.weights.recognise import stride
 
 
@@ -40,7 +40,7 @@ class Trained:
                 f"{self.path}: the run began with a model object, so the file cannot name it; "
                 "build the same object and pass it: baimu.load(path, model=…)"
             )
-        other = {} if classes is None else {"num_classes": classes}
+        other = {"num_classes": classes} if classes is not None and takes_classes(self.name) else {}
         return build(self.name, {**self.arguments, **other})
 
     @property

@@ -64,11 +64,14 @@ def split_options(path: Path) -> tuple[Path, dict[str, str]]:
     match = re.fullmatch(r"(.+?):(\w+=.*)", str(path))
     if match is None:
         return path, {}
-    pairs = re.findall(r"(\w+)=(.*?)(?=,\w+=|$)", match[2])
-    for key, _ in pairs:
+    return Path(match[1]), dict(re.findall(r"(\w+)=(.*?)(?=,\w+=|$)", match[2]))
+
+
+def check_options(options: dict[str, str]) -> None:
+    """Raise :class:`~baimu.errors.UnknownNameError` for an option that no list has."""
+    for key in options:
         if key not in OPTIONS:
             raise unknown("option of a list", key, OPTIONS)
-    return Path(match[1]), dict(pairs)
 
 
 def read_table(file: Path, options: dict[str, str]) -> Table:

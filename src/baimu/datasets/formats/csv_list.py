@@ -26,7 +26,7 @@ from typing import NamedTuple
 import numpy as np
 
 from baimu.datasets.flat import ProblemLog
-from baimu.datasets.formats.csv_columns import NO, UNKNOWN, YES, Table, read_table, split_options
+from baimu.datasets.formats.csv_columns import NO, UNKNOWN, YES, Table, check_options, read_table, split_options
 from baimu.datasets.formats.idx import read_class_names
 from baimu.datasets.images import find_images
 from baimu.datasets.labels import LabelSource, image_files, labelled
@@ -46,6 +46,9 @@ def find_csv(path: Path) -> dict[str, Callable[[], LabelSource]]:
     unknown, if it was named itself; a folder's other tables are no lists.
     """
     path, options = split_options(path)
+    if "from" in options:  # of pairs of images
+        return {}
+    check_options(options)
     if path.is_file():
         return _parts(read_table(path, options)) if path.suffix.lower() in SUFFIXES else {}
     files = [entry for entry in sorted(path.iterdir()) if entry.suffix.lower() in SUFFIXES and entry.is_file()]
