@@ -1,5 +1,5 @@
 # make demo     train a small detector on drawn scenes and show it (about five minutes)
-# make test     all tests, at most twelve minutes on two cores
+# make test     all tests, at most fifteen minutes on two cores
 # make lint     style, types, the rules of the house
 # make learn    the tests that train for minutes
 # make parity   compare with recorded references: GOLDENS=FOLDER of .npz files, and PAGE=docs/parity.md to write it down
