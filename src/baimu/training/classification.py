@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from accelerate import Accelerator
 from torch import nn
 
 from baimu import zoo
-from baimu.datasets.batches import steps_per_epoch
+from baimu.datasets.batches import Batches
 from baimu.datasets.class_batches import eval_class_batches, shares_of, train_class_batches
 from baimu.datasets.labels import LabelSource
 from baimu.datasets.source import ClassificationSource, Splits
@@ -19,21 +19,18 @@ from baimu.errors import BaimuError, CheckpointError, TrainingError
 from baimu.inference.predictor import Precision, Predictor
 from baimu.metrics.classification import ClassScores, figure_names, score
 from baimu.recipes import Recipe
-from baimu.targets import Batch
 from baimu.training.class_pictures import draw_class_data, draw_class_results
 from baimu.training.fitting import fitted, sides
 from baimu.training.knowing import check_classes, know_classes
-from baimu.training.step import PhaseSpec
+from baimu.training.share import Share
 from baimu.training.together import in_turn, place_of, together
 
 SMALL = 64
 """Images up to this side (their median) get a network for small images, where the family has one."""
 
 
-class ClassificationTask:
+class ClassificationTask(Share):
     """Batches from the loader, top-1 accuracy (of several labels: mean average precision) over all processes."""
-
-    phases: tuple[PhaseSpec, ...] = (PhaseSpec("losses"),)
 
     @staticmethod
     def opening(model: str | nn.Module) -> dict[str, Any]:
@@ -100,52 +97,18 @@ class ClassificationTask:
         self, splits: Splits[ClassificationSource], model: Any, recipe: Recipe, accelerator: Accelerator
     ) -> None:
         _check(splits, model, recipe)
-        self.splits, self.preprocess, self.recipe = splits, model.preprocess, recipe
+        known = {"classes": list(splits.train.classes), "multi_label": splits.train.multi_label}
+        super().__init__(splits, model, recipe, accelerator, known=known)
         self.score_names = figure_names(multi_label=splits.train.multi_label)
         self.score = self.score_names[0]
-        self.accelerator = accelerator
-        self.rank, self.world = place_of(accelerator)
-        self.steps_per_epoch = steps_per_epoch(len(splits.train), recipe, self.world)
-        self.fingerprint = {
-            "classes": list(splits.train.classes),
-            "multi_label": splits.train.multi_label,
-            "train_images": len(splits.train),
-            "val_images": len(splits.val),
-        }
 
-    def steps(self, epoch: int, skip: int) -> Iterator[Sequence[Batch]]:
-        parts = train_class_batches(
-            self.splits.train,
-            self.preprocess,
-            self.recipe,
-            epoch=epoch,
-            rank=self.rank,
-            world=self.world,
-            skip=skip * self.recipe.accumulate,
-        )
-        here = (part.to(self.accelerator.device) for part in parts)
-        return zip(*[here] * self.recipe.accumulate, strict=True)
-
-    def evaluate(self, model: Any) -> dict[str, float]:
-        return self.scores(model).figures()
-
-    def scores(self, model: Any) -> ClassScores:
-        """All that the metric says of the held-out split, the same in every process; in fp32, as users will predict."""
-        batch_size = max(1, self.recipe.batch_size // self.recipe.accumulate // self.world)
-        return self.score_model(
-            model, self.splits.val, batch_size=batch_size, workers=self.recipe.workers, accelerator=self.accelerator
-        )
+    def batches(self, recipe: Recipe, **part: int) -> Batches:
+        return train_class_batches(self.splits.train, self.preprocess, recipe, **part)
 
     def draw_data(self, folder: Path) -> None:
-        recipe = self.recipe.replace(workers=0)
-        batches = train_class_batches(self.splits.train, self.preprocess, recipe, epoch=0, world=self.world)
-        draw_class_data(folder, self.splits, next(iter(batches)))
+        draw_class_data(folder, self.splits, self.first_batch())
 
-    def draw_results(self, model: Any, folder: Path) -> str:
-        scores = self.scores(model)
-        if self.accelerator.is_main_process:
-            draw_class_results(folder, self.splits, model, scores)
-        return str(scores)
+    draw_scores = staticmethod(draw_class_results)
 
 
 def _check(splits: Splits[ClassificationSource], model: Any, recipe: Recipe) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +15,7 @@ from torch import nn
 
 from baimu import zoo
 from baimu.datasets.annotations import require_masks
-from baimu.datasets.batches import steps_per_epoch
+from baimu.datasets.batches import Batches
 from baimu.datasets.loader import eval_batches, train_batches
 from baimu.datasets.source import DetectionSource, Splits
 from baimu.errors import BaimuError, CheckpointError, DataError
@@ -25,17 +25,14 @@ from baimu.metrics.scores import BoxScores, figure_names
 from baimu.metrics.tables import Truth, truth_table
 from baimu.recipes import Recipe
 from baimu.results import Detections
-from baimu.targets import Batch
 from baimu.training.knowing import check_classes, know_classes
 from baimu.training.pictures import draw_data, draw_results
-from baimu.training.step import PhaseSpec
+from baimu.training.share import Share
 from baimu.training.together import in_turn, place_of, together
 
 
-class DetectionTask:
+class DetectionTask(Share):
     """Batches from the loader, COCO's AP over all processes."""
-
-    phases: tuple[PhaseSpec, ...] = (PhaseSpec("losses"),)
 
     @staticmethod
     def opening(model: str | nn.Module) -> dict[str, Any]:
@@ -98,61 +95,25 @@ class DetectionTask:
             )
         if recipe.resize == "crop":
             raise BaimuError("resize=crop cuts objects away; a detector takes shortest, letterbox, stretch or none")
-        self.splits, self.preprocess, self.recipe = splits, model.preprocess, recipe
+        super().__init__(splits, model, recipe, accelerator)
         self.score = "mask_ap" if self.masks else "box_ap"
         self.score_names = figure_names(masks=self.masks)
-        self.accelerator = accelerator
-        self.rank, self.world = place_of(accelerator)
-        self.steps_per_epoch = steps_per_epoch(len(splits.train), recipe, self.world)
-        self.fingerprint = {
-            "classes": list(splits.train.classes),
-            "train_images": len(splits.train),
-            "val_images": len(splits.val),
-        }
 
-    def steps(self, epoch: int, skip: int) -> Iterator[Sequence[Batch]]:
-        parts = train_batches(
-            self.splits.train,
-            self.preprocess,
-            self.recipe,
-            epoch=epoch,
-            rank=self.rank,
-            world=self.world,
-            skip=skip * self.recipe.accumulate,
-            masks=self.masks,
-        )
-        here = (part.to(self.accelerator.device) for part in parts)
-        return zip(*[here] * self.recipe.accumulate, strict=True)
+    def batches(self, recipe: Recipe, **part: int) -> Batches:
+        return train_batches(self.splits.train, self.preprocess, recipe, masks=self.masks, **part)
 
-    def evaluate(self, model: Any) -> dict[str, float]:
-        return self.scores(model).figures()
+    def draw_data(self, folder: Path) -> None:
+        draw_data(folder, self.splits, self.first_batch())
 
-    def scores(self, model: Any) -> BoxScores:
-        """All that the metric says of the held-out split, the same in every process; in fp32, as users will predict."""
-        return self.score_model(
-            model,
-            self.splits.val,
-            batch_size=max(1, self.recipe.batch_size // self.recipe.accumulate // self.world),
-            workers=self.recipe.workers,
-            accelerator=self.accelerator,
-            truth=self.truth if self.accelerator.is_main_process else None,
-        )
+    draw_scores = staticmethod(draw_results)
+
+    def scores(self, model: Any, **options: Any) -> BoxScores:
+        return super().scores(model, truth=self.truth if self.accelerator.is_main_process else None, **options)
 
     @cached_property
     def truth(self) -> Truth:
         """The held-out objects, whose masks are drawn and packed once for all evaluations."""
         return truth_table(self.splits.val, masks=self.masks)
-
-    def draw_data(self, folder: Path) -> None:
-        recipe = self.recipe.replace(workers=0)
-        batches = train_batches(self.splits.train, self.preprocess, recipe, epoch=0, world=self.world, masks=self.masks)
-        draw_data(folder, self.splits, next(iter(batches)))
-
-    def draw_results(self, model: Any, folder: Path) -> str:
-        scores = self.scores(model)
-        if self.accelerator.is_main_process:
-            draw_results(folder, self.splits, model, scores)
-        return str(scores)
 
 
 def _needs_masks(model: str | nn.Module) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,28 +13,26 @@ from accelerate import Accelerator
 from torch import nn
 
 from baimu import zoo
-from baimu.datasets.batches import steps_per_epoch
+from baimu.datasets.batches import Batches
 from baimu.datasets.identity_batches import eval_identity_batches, train_identity_batches
 from baimu.datasets.source import IdentitySource, Splits
 from baimu.errors import BaimuError, TrainingError
 from baimu.inference.predictor import Precision, Predictor
 from baimu.metrics.embedding import FIGURES, IdentityScores, score
 from baimu.recipes import Recipe
-from baimu.targets import Batch
 from baimu.training.embedding_fitting import fitted_to_identities, small_side
 from baimu.training.embedding_pictures import draw_identity_data, draw_identity_results
 from baimu.training.knowing import know_classes
-from baimu.training.step import PhaseSpec
+from baimu.training.share import Share
 from baimu.training.together import in_turn, place_of, together
 
 SMALL = 64
 """Images up to this side (their median) get a network for small images, where the family has one."""
 
 
-class EmbeddingTask:
+class EmbeddingTask(Share):
     """Batches of identities, recall at 1 and its kin over all processes."""
 
-    phases: tuple[PhaseSpec, ...] = (PhaseSpec("losses"),)
     score = FIGURES[0]
     score_names: tuple[str, ...] = FIGURES
 
@@ -112,49 +110,15 @@ class EmbeddingTask:
 
     def __init__(self, splits: Splits[IdentitySource], model: Any, recipe: Recipe, accelerator: Accelerator) -> None:
         _check(splits, recipe)
-        self.splits, self.preprocess, self.recipe = splits, model.preprocess, recipe
-        self.accelerator = accelerator
-        self.rank, self.world = place_of(accelerator)
-        self.steps_per_epoch = steps_per_epoch(len(splits.train), recipe, self.world)
-        self.fingerprint = {
-            "identities": len(splits.train.classes),
-            "train_images": len(splits.train),
-            "val_images": len(splits.val),
-        }
+        super().__init__(splits, model, recipe, accelerator, known={"identities": len(splits.train.classes)})
 
-    def steps(self, epoch: int, skip: int) -> Iterator[Sequence[Batch]]:
-        parts = train_identity_batches(
-            self.splits.train,
-            self.preprocess,
-            self.recipe,
-            epoch=epoch,
-            rank=self.rank,
-            world=self.world,
-            skip=skip * self.recipe.accumulate,
-        )
-        here = (part.to(self.accelerator.device) for part in parts)
-        return zip(*[here] * self.recipe.accumulate, strict=True)
-
-    def evaluate(self, model: Any) -> dict[str, float]:
-        return self.scores(model).figures()
-
-    def scores(self, model: Any) -> IdentityScores:
-        """All that the metric says of the held-out split, the same in every process; in fp32, as users will search."""
-        batch_size = max(1, self.recipe.batch_size // self.recipe.accumulate // self.world)
-        return self.score_model(
-            model, self.splits.val, batch_size=batch_size, workers=self.recipe.workers, accelerator=self.accelerator
-        )
+    def batches(self, recipe: Recipe, **part: int) -> Batches:
+        return train_identity_batches(self.splits.train, self.preprocess, recipe, **part)
 
     def draw_data(self, folder: Path) -> None:
-        recipe = self.recipe.replace(workers=0)
-        batches = train_identity_batches(self.splits.train, self.preprocess, recipe, epoch=0, world=self.world)
-        draw_identity_data(folder, self.splits, next(iter(batches)))
+        draw_identity_data(folder, self.splits, self.first_batch())
 
-    def draw_results(self, model: Any, folder: Path) -> str:
-        scores = self.scores(model)
-        if self.accelerator.is_main_process:
-            draw_identity_results(folder, self.splits, model, scores)
-        return str(scores)
+    draw_scores = staticmethod(draw_identity_results)
 
 
 def _check(splits: Splits[IdentitySource], recipe: Recipe) -> None:

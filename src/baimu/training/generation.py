@@ -13,15 +13,15 @@ from accelerate import Accelerator
 from torch import nn
 
 from baimu import zoo
-from baimu.datasets.batches import steps_per_epoch
+from baimu.datasets.batches import Batches
 from baimu.datasets.image_batches import items, train_image_batches
 from baimu.datasets.source import ClassificationSource, PairSource, Splits
 from baimu.errors import BaimuError, CheckpointError, TrainingError
 from baimu.metrics.images import ImageScores
 from baimu.recipes import Recipe
 from baimu.targets import Batch
+from baimu.training.share import Share
 from baimu.training.step import PhaseSpec
-from baimu.training.together import place_of
 from baimu.training.translation_pictures import draw_image_data, draw_image_results, write_samples
 from baimu.training.translation_scores import FIGURES, score_translator
 from baimu.weights.checkpoint import read_trained
@@ -36,7 +36,7 @@ EVALUATIONS = 20
 """About so many a training, each of which leaves a sheet of samples."""
 
 
-class GenerationTask:
+class GenerationTask(Share):
     """Batches from the loader, figures of the held-out images over all processes, samples at every evaluation."""
 
     @staticmethod
@@ -108,32 +108,24 @@ class GenerationTask:
         )
 
     def __init__(self, splits: Splits[Any], model: Any, recipe: Recipe, accelerator: Accelerator) -> None:
-        self.splits, self.model, self.recipe, self.accelerator = splits, model, recipe, accelerator
+        super().__init__(splits, model, recipe, accelerator, length=items(model, splits.train, recipe))
+        self.model = model
         self.phases: tuple[PhaseSpec, ...] = tuple(PhaseSpec(*phase) for phase in model.phases)
         self.score_names: tuple[str, ...] = FIGURES[model.learns_from]
         self.score = self.score_names[0]
-        self.rank, self.world = place_of(accelerator)
-        self.steps_per_epoch = steps_per_epoch(items(model, splits.train, recipe), recipe, self.world)
-        self.fingerprint = {
-            "classes": list(splits.train.classes),
-            "train_images": len(splits.train),
-            "val_images": len(splits.val),
-        }
         self._epoch = 0
+
+    def batches(self, recipe: Recipe, **part: int) -> Batches:
+        return train_image_batches(self.model, self.splits.train, recipe, **part)
+
+    def draw_data(self, folder: Path) -> None:
+        draw_image_data(folder, self.splits, self.first_batch(), self.model)
+
+    draw_scores = staticmethod(draw_image_results)
 
     def steps(self, epoch: int, skip: int) -> Iterator[Sequence[Batch]]:
         self._epoch = epoch
-        parts = train_image_batches(
-            self.model,
-            self.splits.train,
-            self.recipe,
-            epoch=epoch,
-            rank=self.rank,
-            world=self.world,
-            skip=skip * self.recipe.accumulate,
-        )
-        here = (part.to(self.accelerator.device) for part in parts)
-        return zip(*[here] * self.recipe.accumulate, strict=True)
+        return super().steps(epoch, skip)
 
     def evaluate(self, model: Any) -> dict[str, float]:
         """The figures; beside them the same held-out images as the model makes them now, in ``samples``."""
@@ -142,24 +134,6 @@ class GenerationTask:
             folder = Path(self.accelerator.project_dir) / "samples"
             write_samples(model, self.splits.val, folder / f"epoch_{self._epoch + 1:04d}.png")
         return scores.figures()
-
-    def scores(self, model: Any) -> ImageScores:
-        """All that the metrics say of the held-out split, the same in every process; in fp32, as users will predict."""
-        batch_size = max(1, self.recipe.batch_size // self.recipe.accumulate // self.world)
-        return self.score_model(
-            model, self.splits.val, batch_size=batch_size, workers=self.recipe.workers, accelerator=self.accelerator
-        )
-
-    def draw_data(self, folder: Path) -> None:
-        recipe = self.recipe.replace(workers=0)
-        batches = train_image_batches(self.model, self.splits.train, recipe, epoch=0, world=self.world)
-        draw_image_data(folder, self.splits, next(iter(batches)), self.model)
-
-    def draw_results(self, model: Any, folder: Path) -> str:
-        scores = self.scores(model)
-        if self.accelerator.is_main_process:
-            draw_image_results(folder, self.splits, model, scores)
-        return str(scores)
 
 
 @functools.cache

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from accelerate import Accelerator
 from torch import nn
 
 from baimu import zoo
-from baimu.datasets.batches import steps_per_epoch
+from baimu.datasets.batches import Batches
 from baimu.datasets.label_maps import same_maps
 from baimu.datasets.map_batches import train_map_batches
 from baimu.datasets.source import SegmentationSource, Splits
@@ -20,18 +20,16 @@ from baimu.inference.predictor import Precision, Predictor
 from baimu.inference.sources import Item
 from baimu.metrics.segmentation import FIGURES, MapScores, confusion_of, score_maps
 from baimu.recipes import Recipe
-from baimu.targets import Batch
 from baimu.training.knowing import check_classes, know_classes
 from baimu.training.map_fitting import fitted_maps
 from baimu.training.map_pictures import draw_map_data, draw_map_results
-from baimu.training.step import PhaseSpec
+from baimu.training.share import Share
 from baimu.training.together import in_turn, place_of, together
 
 
-class SegmentationTask:
+class SegmentationTask(Share):
     """Batches from the loader, mean IoU over all processes."""
 
-    phases: tuple[PhaseSpec, ...] = (PhaseSpec("losses"),)
     score = FIGURES[0]
     score_names = FIGURES
 
@@ -93,49 +91,15 @@ class SegmentationTask:
         self, splits: Splits[SegmentationSource], model: Any, recipe: Recipe, accelerator: Accelerator
     ) -> None:
         _check(splits, recipe)
-        self.splits, self.preprocess, self.recipe = splits, model.preprocess, recipe
-        self.accelerator = accelerator
-        self.rank, self.world = place_of(accelerator)
-        self.steps_per_epoch = steps_per_epoch(len(splits.train), recipe, self.world)
-        self.fingerprint: dict[str, Any] = {
-            "classes": list(splits.train.classes),
-            "train_images": len(splits.train),
-            "val_images": len(splits.val),
-        }
+        super().__init__(splits, model, recipe, accelerator)
 
-    def steps(self, epoch: int, skip: int) -> Iterator[Sequence[Batch]]:
-        parts = train_map_batches(
-            self.splits.train,
-            self.preprocess,
-            self.recipe,
-            epoch=epoch,
-            rank=self.rank,
-            world=self.world,
-            skip=skip * self.recipe.accumulate,
-        )
-        here = (part.to(self.accelerator.device) for part in parts)
-        return zip(*[here] * self.recipe.accumulate, strict=True)
-
-    def evaluate(self, model: Any) -> dict[str, float]:
-        return self.scores(model).figures()
-
-    def scores(self, model: Any) -> MapScores:
-        """All that the metric says of the held-out split, the same in every process; in fp32, as users will predict."""
-        batch_size = max(1, self.recipe.batch_size // self.recipe.accumulate // self.world)
-        return self.score_model(
-            model, self.splits.val, batch_size=batch_size, workers=self.recipe.workers, accelerator=self.accelerator
-        )
+    def batches(self, recipe: Recipe, **part: int) -> Batches:
+        return train_map_batches(self.splits.train, self.preprocess, recipe, **part)
 
     def draw_data(self, folder: Path) -> None:
-        recipe = self.recipe.replace(workers=0)
-        batches = train_map_batches(self.splits.train, self.preprocess, recipe, epoch=0, world=self.world)
-        draw_map_data(folder, self.splits, next(iter(batches)))
+        draw_map_data(folder, self.splits, self.first_batch())
 
-    def draw_results(self, model: Any, folder: Path) -> str:
-        scores = self.scores(model)
-        if self.accelerator.is_main_process:
-            draw_map_results(folder, self.splits, model, scores)
-        return str(scores)
+    draw_scores = staticmethod(draw_map_results)
 
 
 def _check(splits: Splits[SegmentationSource], recipe: Recipe) -> None:

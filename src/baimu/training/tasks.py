@@ -1,4 +1,5 @@
-"""What the engine asks of a task. Another task is one more class with these answers, and one line in ``TASKS``."""
+"""What the engine asks of a task. Another task is one more :class:`~baimu.training.share.Share`, with the answers that
+are its own, and one line in ``TASKS``."""
 
 from __future__ import annotations
 

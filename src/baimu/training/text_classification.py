@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from accelerate import Accelerator
 from torch import nn
 
 from baimu import zoo
-from baimu.datasets.batches import steps_per_epoch
+from baimu.datasets.batches import Batches
 from baimu.datasets.class_batches import shares_of
 from baimu.datasets.source import Splits, TextSource
 from baimu.datasets.text_batches import eval_text_batches, train_text_batches
@@ -25,9 +25,8 @@ from baimu.metrics.classification import FIGURES, ClassScores, score
 from baimu.metrics.ranking import rank
 from baimu.metrics.scores import RECALLS
 from baimu.recipes import Recipe
-from baimu.targets import Batch
 from baimu.training.knowing import check_classes
-from baimu.training.step import PhaseSpec
+from baimu.training.share import Share
 from baimu.training.text_pictures import draw_text_data, draw_text_results
 from baimu.training.together import in_turn, place_of, together
 from baimu.weights.word_vectors import read_word_vectors
@@ -37,10 +36,10 @@ LEAST = 2
 """A word that occurs less often in training teaches the vector of unknown words, of which held-out texts have some."""
 
 
-class TextClassificationTask:
+class TextClassificationTask(Share):
     """The vocabulary is that of the training texts. What decides is macro F1: accuracy hardly sees a rare class."""
 
-    phases: tuple[PhaseSpec, ...] = (PhaseSpec("losses"),)
+    unit = "texts"
     score = "macro_f1"
     score_names = (*FIGURES, "macro_auc")
 
@@ -134,45 +133,19 @@ class TextClassificationTask:
             )
         if splits.train.classes != splits.val.classes:
             raise TrainingError(f"train names the classes {splits.train.classes}, val {splits.val.classes}")
-        self.splits, self.preprocess, self.recipe, self.accelerator = splits, model.preprocess, recipe, accelerator
-        self.rank, self.world = place_of(accelerator)
-        self.steps_per_epoch = steps_per_epoch(len(splits.train), recipe, self.world)
-        self.fingerprint = {
-            "classes": list(splits.train.classes),
-            "train_texts": len(splits.train),
-            "val_texts": len(splits.val),
-        }
+        super().__init__(splits, model, recipe, accelerator)
 
-    def steps(self, epoch: int, skip: int) -> Iterator[Sequence[Batch]]:
-        parts = train_text_batches(
-            self.splits.train,
-            self.preprocess,
-            self.recipe,
-            epoch=epoch,
-            rank=self.rank,
-            world=self.world,
-            skip=skip * self.recipe.accumulate,
-        )
-        here = (part.to(self.accelerator.device) for part in parts)
-        return zip(*[here] * self.recipe.accumulate, strict=True)
-
-    def evaluate(self, model: Any) -> dict[str, float]:
-        scores = self.scores(model)
-        return {**scores.figures(), "macro_auc": scores.macro_auc}
-
-    def scores(self, model: Any) -> ClassScores:
-        """All that the metric says of the held-out texts, the same in every process."""
-        batch_size = max(1, self.recipe.batch_size // self.recipe.accumulate // self.world)
-        return self.score_model(model, self.splits.val, batch_size=batch_size, accelerator=self.accelerator)
+    def batches(self, recipe: Recipe, **part: int) -> Batches:
+        return train_text_batches(self.splits.train, self.preprocess, recipe, **part)
 
     def draw_data(self, folder: Path) -> None:
         draw_text_data(folder, self.splits, self.preprocess)
 
-    def draw_results(self, model: Any, folder: Path) -> str:
+    draw_scores = staticmethod(draw_text_results)
+
+    def evaluate(self, model: Any) -> dict[str, float]:
         scores = self.scores(model)
-        if self.accelerator.is_main_process:
-            draw_text_results(folder, self.splits, model, scores)
-        return str(scores)
+        return {**scores.figures(), "macro_auc": scores.macro_auc}
 
 
 def with_auc(scores: ClassScores, probabilities: np.ndarray, truth: np.ndarray) -> ClassScores:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from accelerate import Accelerator
 from torch import nn
 
 from baimu import zoo
-from baimu.datasets.batches import steps_per_epoch
+from baimu.datasets.batches import Batches
 from baimu.datasets.line_batches import eval_line_batches, train_line_batches, widths
 from baimu.datasets.lines import Lines
 from baimu.datasets.source import ReadingSource, Splits
@@ -20,11 +20,10 @@ from baimu.errors import BaimuError, TrainingError
 from baimu.inference.predictor import Precision, Predictor
 from baimu.metrics.text import FIGURES, ReadingScores, score_readings
 from baimu.recipes import Recipe
-from baimu.targets import Batch
 from baimu.training.fitting import fast_bf16
 from baimu.training.knowing import check_classes, know_classes
 from baimu.training.line_pictures import draw_line_data, draw_line_results
-from baimu.training.step import PhaseSpec
+from baimu.training.share import Share
 from baimu.training.together import place_of, together
 
 FEW = 200_000
@@ -36,10 +35,10 @@ SEEN = 150_000
 EPOCHS = (10, 60)
 
 
-class TextRecognitionTask:
+class TextRecognitionTask(Share):
     """Lines of about the same width share a batch; what decides is 1-NED, the similarity of texts and readings."""
 
-    phases: tuple[PhaseSpec, ...] = (PhaseSpec("losses"),)
+    unit = "lines"
     score = FIGURES[0]
     score_names = FIGURES
 
@@ -123,50 +122,17 @@ class TextRecognitionTask:
                 f"resize={recipe.resize} size={recipe.size}: this model reads lines with resize=height "
                 f"size={model.height}"
             )
-        self.splits = Splits(wide_enough(splits.train, model), splits.val)
-        self.preprocess, self.recipe = model.preprocess, recipe
-        self.accelerator = accelerator
-        self.rank, self.world = place_of(accelerator)
-        self.steps_per_epoch = steps_per_epoch(len(self.splits.train), recipe, self.world)
-        self.fingerprint = {
-            "characters": "".join(splits.train.classes),
-            "train_lines": len(self.splits.train),
-            "val_lines": len(splits.val),
-        }
+        known = {"characters": "".join(splits.train.classes)}
+        splits = Splits(wide_enough(splits.train, model), splits.val)
+        super().__init__(splits, model, recipe, accelerator, known=known)
 
-    def steps(self, epoch: int, skip: int) -> Iterator[Sequence[Batch]]:
-        parts = train_line_batches(
-            self.splits.train,
-            self.preprocess,
-            self.recipe,
-            epoch=epoch,
-            rank=self.rank,
-            world=self.world,
-            skip=skip * self.recipe.accumulate,
-        )
-        here = (part.to(self.accelerator.device) for part in parts)
-        return zip(*[here] * self.recipe.accumulate, strict=True)
-
-    def evaluate(self, model: Any) -> dict[str, float]:
-        return self.scores(model).figures()
-
-    def scores(self, model: Any) -> ReadingScores:
-        """All that the metric says of the held-out lines, the same in every process; in fp32, as users will predict."""
-        batch_size = max(1, self.recipe.batch_size // self.recipe.accumulate // self.world)
-        return self.score_model(
-            model, self.splits.val, batch_size=batch_size, workers=self.recipe.workers, accelerator=self.accelerator
-        )
+    def batches(self, recipe: Recipe, **part: int) -> Batches:
+        return train_line_batches(self.splits.train, self.preprocess, recipe, **part)
 
     def draw_data(self, folder: Path) -> None:
-        recipe = self.recipe.replace(workers=0)
-        batches = train_line_batches(self.splits.train, self.preprocess, recipe, epoch=0, world=self.world)
-        draw_line_data(folder, self.splits, next(iter(batches)))
+        draw_line_data(folder, self.splits, self.first_batch())
 
-    def draw_results(self, model: Any, folder: Path) -> str:
-        scores = self.scores(model)
-        if self.accelerator.is_main_process:
-            draw_line_results(folder, self.splits, model, scores)
-        return str(scores)
+    draw_scores = staticmethod(draw_line_results)
 
 
 def wide_enough(source: ReadingSource, model: Any) -> ReadingSource:

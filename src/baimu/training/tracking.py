@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +11,14 @@ from accelerate import Accelerator
 from torch import nn
 
 from baimu import zoo
-from baimu.datasets.batches import steps_per_epoch
+from baimu.datasets.batches import Batches
 from baimu.datasets.pairs import pairs_per_epoch, train_pairs
 from baimu.datasets.source import SequenceSource, Splits
 from baimu.errors import TrainingError
 from baimu.inference.predictor import Precision
 from baimu.metrics.sot import SotScores, run_once
 from baimu.recipes import Recipe
-from baimu.targets import Batch
-from baimu.training.step import PhaseSpec
+from baimu.training.share import Share
 from baimu.training.together import in_turn, place_of, together
 from baimu.training.track_pictures import draw_pairs, draw_tracking
 
@@ -29,10 +28,10 @@ SEEN_ANEW = 20
 """Times that a frame of small data is drawn in an epoch, at most."""
 
 
-class TrackingTask:
+class TrackingTask(Share):
     """Batches of pairs, and GOT-10k's AO over the held-out sequences, shared by all processes."""
 
-    phases: tuple[PhaseSpec, ...] = (PhaseSpec("losses"),)
+    unit = "sequences"
     score = "ao"
     score_names = ("ao", "sr_50", "sr_75", "success_auc", "precision_20")
 
@@ -97,43 +96,19 @@ class TrackingTask:
         return together(accelerator, share, lambda shares: SotScores(tuple(in_turn(shares))))
 
     def __init__(self, splits: Splits[SequenceSource], model: Any, recipe: Recipe, accelerator: Accelerator) -> None:
-        self.splits, self.recipe, self.accelerator = splits, recipe, accelerator
+        pairs = pairs_per_epoch(splits.train, recipe)
+        super().__init__(splits, model, recipe, accelerator, length=pairs, known={"pairs_per_epoch": pairs})
         self.sizes = (model.exemplar_size, model.search_size)
-        self.rank, self.world = place_of(accelerator)
-        self.pairs = pairs_per_epoch(splits.train, recipe)
-        self.steps_per_epoch = steps_per_epoch(self.pairs, recipe, self.world)
-        self.fingerprint = {
-            "train_sequences": len(splits.train),
-            "val_sequences": len(splits.val),
-            "pairs_per_epoch": self.pairs,
-        }
 
-    def steps(self, epoch: int, skip: int) -> Iterator[Sequence[Batch]]:
-        parts = train_pairs(
-            self.splits.train,
-            self.recipe,
-            self.sizes,
-            epoch=epoch,
-            rank=self.rank,
-            world=self.world,
-            skip=skip * self.recipe.accumulate,
-        )
-        here = (part.to(self.accelerator.device) for part in parts)
-        return zip(*[here] * self.recipe.accumulate, strict=True)
+    def batches(self, recipe: Recipe, **part: int) -> Batches:
+        return train_pairs(self.splits.train, recipe, self.sizes, **part)
+
+    def draw_data(self, folder: Path) -> None:
+        draw_pairs(folder, self.splits, self.first_batch())
+
+    draw_scores = staticmethod(draw_tracking)
 
     def evaluate(self, model: Any) -> dict[str, float]:
         """Of a part of the held-out sequences, the same after every epoch."""
-        most = (QUICK_SEQUENCES, QUICK_FRAMES)
-        figures = self.score_model(model, self.splits.val, accelerator=self.accelerator, most=most).figures()
+        figures = self.scores(model, most=(QUICK_SEQUENCES, QUICK_FRAMES)).figures()
         return {name: figures[name] for name in self.score_names}
-
-    def draw_data(self, folder: Path) -> None:
-        recipe = self.recipe.replace(workers=0)
-        batches = train_pairs(self.splits.train, recipe, self.sizes, epoch=0, world=self.world)
-        draw_pairs(folder, self.splits, next(iter(batches)))
-
-    def draw_results(self, model: Any, folder: Path) -> str:
-        scores = self.score_model(model, self.splits.val, accelerator=self.accelerator)
-        if self.accelerator.is_main_process:
-            draw_tracking(folder, self.splits, model, scores)
-        return str(scores)
