@@ -36,7 +36,7 @@ def test_predict_writes_pictures_of_the_domain_that_is_asked_for(baimu, run_fold
     write_image(photos / "a.png", (30, 44))
     write_image(photos / "more" / "b.png", (20, 24))
     files = [tmp_path / "made.json", tmp_path / "made.csv"]
-    words = ["--out", tmp_path / "day", "--to", "day", "--json", files[0], "--csv", files[1]]
+    words = ["--out", tmp_path / "day", "--set", "to=day", "--json", files[0], "--csv", files[1]]
     done = baimu("predict", run_folder, photos, *words)
     assert done.exit_code == 0, done.output
     assert "a.png: 44x30, day → " in done.stdout
@@ -65,8 +65,11 @@ def test_data_and_the_recipe_are_told(baimu, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--to", "dawn"], "unknown domain 'dawn'"),
-        (["--tile", "64"], "this model looks at whole images"),
+        (["--set", "to=dawn"], "unknown domain 'dawn'"),
+        (["--set", "tile=64"], "this model looks at whole images"),
+        (["--set", "tile=-1"], "tile=-1: give pixels"),
+        (["--set", "tile=small"], "tile=small: give a whole number"),
+        (["--set", "titel=64"], "unknown option of generation 'titel'. Did you mean tile?"),
     ],
 )
 def test_wrong_options_end_in_one_message(

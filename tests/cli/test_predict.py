@@ -69,6 +69,38 @@ def test_top_is_not_an_option_of_detectors(baimu, run_folder: Path, photo: Path,
     assert "unknown option of detection 'top'" in done.stderr
 
 
+def test_options_of_the_task_are_set(baimu, run_folder: Path, photo: Path, tmp_path: Path) -> None:
+    words = ["predict", run_folder, photo, "--out", tmp_path / "out", "--json", tmp_path / "found.json"]
+    done = baimu(*words, "--min-score", 0, "--set", "max_detections=3")
+    assert done.exit_code == 0, done.output
+    [record] = json.loads((tmp_path / "found.json").read_text())
+    assert len(record["objects"]) == 3
+    kept = sorted({found["name"] for found in record["objects"]})[:1]
+    done = baimu(*words, "--min-score", 0, "--set", "max_detections=3", "--set", f"classes={kept[0]}")
+    assert done.exit_code == 0, done.output
+    [record] = json.loads((tmp_path / "found.json").read_text())
+    assert sorted({found["name"] for found in record["objects"]}) == kept
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--set", "max_detectoins=3"], "unknown option of detection 'max_detectoins'. Did you mean max_detections?"),
+        (["--set", "max_detections=few"], "max_detections=few: give a whole number"),
+        (["--set", "max_detections"], "'max_detections' is not a setting; write key=value, for example flip=true"),
+        (["--min-score", 0.5, "--set", "score_threshold=0.2"], "score_threshold is given twice: score_threshold=0.5"),
+        (["--set", "classes=disc,dog"], "unknown class 'dog'"),
+    ],
+)
+def test_wrong_options_are_named(
+    baimu, run_folder: Path, photo: Path, tmp_path: Path, words: list[object], message: str
+) -> None:
+    done = baimu("predict", run_folder, photo, "--out", tmp_path / "out", *words)
+    assert done.exit_code == 2
+    assert message in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
 def test_explain_draws_and_writes_the_heat(baimu, classifier: Path, photo: Path, tmp_path: Path) -> None:
     out, heat = tmp_path / "out", tmp_path / "heat.json"
     done = baimu("explain", photo, "--model", classifier, "--class", "dog", "--level", 4, "--out", out, "--json", heat)

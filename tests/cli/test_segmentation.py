@@ -13,6 +13,8 @@ from typer.testing import CliRunner
 from baimu.cli.main import app
 from baimu.datasets.playground import Playground
 
+SEVERAL = ("--set", "scales=1,1.5", "--set", "flip=true")
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -44,8 +46,17 @@ def test_data_train_eval_predict(folder: Path, tmp_path: Path) -> None:
     said = invoke("train", "unet_s5_d16", "--data", folder, "--out", run, *words)
     assert "miou" in said
     assert (run / "report.html").exists()
-    said = invoke("eval", run, "--data", folder, "--scales", "1,1.5", "--flip", "--window", 24)
+    said = invoke("eval", run, "--data", folder, *SEVERAL, "--set", "window=24")
     assert said.startswith("miou ")
+    for word, message in (
+        ("scales=one", "scales=one: give a number, or several with commas between"),
+        ("flip=perhaps", "flip=perhaps: give true or false"),
+        ("window=0", "window=0: give pixels, at least 1"),
+        ("scale=1", "unknown option of this evaluation 'scale'. Did you mean scales?"),
+    ):
+        done = CliRunner().invoke(app, ["eval", str(run), "--data", str(folder), "--set", word])
+        assert done.exit_code == 2
+        assert message in done.stderr
     out = tmp_path / "found"
     said = invoke(
         "predict", run, folder / "images" / "0.png", "--out", out, "--maps", tmp_path / "maps",
@@ -62,9 +73,3 @@ def test_data_train_eval_predict(folder: Path, tmp_path: Path) -> None:
     rows = (tmp_path / "found.csv").read_text().splitlines()
     assert rows[0] == "source,name,label,pixels,share,score"
     assert len(rows) == 1 + len(document["areas"])
-
-
-def test_words_that_are_wrong(folder: Path, tmp_path: Path) -> None:
-    done = CliRunner().invoke(app, ["eval", "nowhere", "--data", str(folder), "--scales", "one"])
-    assert done.exit_code != 0
-    assert "write numbers" in done.output

@@ -37,7 +37,7 @@ def test_lines(baimu, reader: Path, lines: Path, tmp_path: Path) -> None:
     assert ["A", "3"] in rows
     out, table = tmp_path / "out", tmp_path / "read.csv"
     words = [reader, lines / "train0.png", "--out", out, "--json", tmp_path / "read.json", "--csv", table]
-    done = baimu("predict", *words, "--beam", "4", "--lexicon", lines / "train.txt")
+    done = baimu("predict", *words, "--set", "beam=4", "--set", f"lexicon={lines / 'train.txt'}")
     assert done.exit_code == 2  # its rows are no words of these characters
     assert "no word that consists of the characters" in done.stderr
     done = baimu("predict", *words)

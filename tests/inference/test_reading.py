@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from baimu.datasets.text_lines import TextLines
-from baimu.errors import DataError, UnknownNameError
+from baimu.errors import BaimuError, DataError, UnknownNameError
 from baimu.inference.predictor import Predictor, predict
 from baimu.inference.saving import save_predictions
 from baimu.losses.ctc import ctc_loss
@@ -67,7 +67,7 @@ def test_beam_lexicon_and_language_model(tmp_path: Path) -> None:
     assert read(lexicon=["bbbbbb"]).text == ""
     with pytest.raises(UnknownNameError, match="lexicon"):
         read(lexicn=["ab"])
-    with pytest.raises(ValueError, match="negative"):
+    with pytest.raises(BaimuError, match="neither can be negative"):
         read(beam=-1)
 
 

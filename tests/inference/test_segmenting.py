@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from baimu.errors import UnknownNameError
+from baimu.errors import BaimuError, UnknownNameError
 from baimu.inference.predictor import Predictor, predict
 from baimu.preprocess import Preprocess
 from baimu.results import Segmentation
@@ -125,5 +125,8 @@ def test_images_of_several_sizes_never_share_a_batch() -> None:
 def test_wrong_options() -> None:
     with pytest.raises(UnknownNameError, match="scales"):
         predict(model(), picture(), **cast("Any", {"scale": 2}))
-    with pytest.raises(ValueError, match="factors above 0"):
+    with pytest.raises(BaimuError, match="factors above 0"):
         predict(model(), picture(), scales=())
+    for wrong in (0, (8, 8, 8), (8, -1)):
+        with pytest.raises(BaimuError, match=r"window_stride=.*: give pixels, at least 1"):
+            predict(model(), picture(), window=8, window_stride=wrong)

@@ -6,8 +6,6 @@ from typing import Annotated
 
 import typer
 
-from baimu.cli.segmenting import Flip, Scales, Window, given
-
 
 def eval(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="Checkpoint or run folder.")],
@@ -20,9 +18,14 @@ def eval(
     ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Images a forward pass.")] = 8,
     workers: Annotated[int, typer.Option(min=0, help="Processes that load images.")] = 0,
-    window: Window = None,
-    scales: Scales = None,
-    flip: Flip = False,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="An option of scoring its task, of a segmenter such as scales=0.75,1; repeat at will.",
+        ),
+    ] = None,
     device: Annotated[str | None, typer.Option(help="For example cuda, cuda:1, mps or cpu.")] = None,
 ) -> None:
     """Score a trained model on a data set.
@@ -34,18 +37,21 @@ def eval(
 
     Example: baimu eval runs/mine --data my_photos --split test
 
-    Example: baimu eval runs/cells --data my_cells --scales 0.75,1,1.25 --flip
+    Example: baimu eval runs/cells --data my_cells --set scales=0.75,1,1.25 --set flip=true
     """
     import baimu
+    from baimu.cli.settings import parse_options
+    from baimu.training.evaluate import OPTION, options_of
 
+    network = baimu.load(model)
     scores = baimu.eval(
-        model,
+        network,
         data,
         split=split,
         val_fraction=val_fraction,
         batch_size=batch_size,
         workers=workers,
         device=device,
-        **given(window, scales, flip),
+        **parse_options(settings or (), OPTION, options_of(network)),
     )
     typer.echo(str(scores))

@@ -7,11 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from baimu.cli.reading import Beam, LanguageModel, Lexicon
-from baimu.cli.reading import given as of_readers
-from baimu.cli.segmenting import Flip, Maps, Scales, Window, save_map
-from baimu.cli.segmenting import given as of_segmenters
-
 if TYPE_CHECKING:
     from baimu.results import Result
 
@@ -38,12 +33,17 @@ MinScore = Annotated[
 Top = Annotated[
     int | None, typer.Option(min=1, help="Classes to tell of an image, at most; by default 5. For classifiers.")
 ]
-To = Annotated[
-    str | None, typer.Option(help="Domain to make, where the model knows two; by default the second. For CycleGAN.")
+Maps = Annotated[
+    Path | None, typer.Option(help="Folder for label maps, as PNG files whose values are labels. For segmenters.")
 ]
-Tile = Annotated[
-    int | None,
-    typer.Option(min=0, help="Pixels of the squares that large images are cut into, 0: never. For super-resolution."),
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="An option of the model's task, such as classes=cat,dog, scales=0.75,1 or lexicon=words.txt: see "
+        "docs/inference.md; repeat at will.",
+    ),
 ]
 
 
@@ -58,15 +58,8 @@ def predict(
     csv: Csv = None,
     min_score: MinScore = None,
     top: Top = None,
-    beam: Beam = None,
-    lexicon: Lexicon = None,
-    language_model: LanguageModel = None,
-    to: To = None,
-    tile: Tile = None,
-    window: Window = None,
-    scales: Scales = None,
-    flip: Flip = False,
     maps: Maps = None,
+    settings: Settings = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Images a forward pass.")] = 1,
     device: Annotated[str | None, typer.Option(help="For example cuda, cuda:1, mps or cpu.")] = None,
 ) -> None:
@@ -80,16 +73,19 @@ def predict(
 
     Example: baimu predict runs/flowers garden/ --top 3 --csv flowers.csv
 
-    Example: baimu predict runs/cells photos/ --maps labels --scales 0.75,1,1.25 --flip
+    Example: baimu predict runs/cells photos/ --maps labels --set scales=0.75,1,1.25 --set flip=true
 
-    Example: baimu predict runs/horses photos/ --to zebra --out zebras
+    Example: baimu predict runs/horses photos/ --set to=zebra --out zebras
 
-    Example: baimu predict runs/receipts line.png --lexicon words.txt
+    Example: baimu predict runs/receipts line.png --set lexicon=words.txt
 
     Example: baimu predict runs/spam "Free entry in a weekly competition"
     """
-    from baimu.cli.records import write_csv, write_json
+    from baimu.cli.records import save_map, write_csv, write_json
+    from baimu.cli.settings import parse_options
+    from baimu.inference.predictor import load_model
     from baimu.inference.saving import save_predictions
+    from baimu.inference.tasks import options_of
 
     if model is None:
         model, *sources = sources
@@ -106,11 +102,13 @@ def predict(
             save_map(found, maps)
         typer.echo(f"{found.source}: {found.summary}" + (f" → {drawn_in}" if drawn_in else ""))
 
-    given = {"score_threshold": min_score, "top": top, "to": to, "tile": tile}
-    given |= of_segmenters(window, scales, flip) | of_readers(beam, lexicon, language_model)
-    options = {name: value for name, value in given.items() if value is not None}
+    usual = {"score_threshold": min_score, "top": top}
+    words = [f"{name}={value}" for name, value in usual.items() if value is not None] + (settings or [])
+    network = load_model(model)
+    types = options_of(network)
+    options = parse_options(words, f"option of {network.task}", types)
     try:
-        save_predictions(model, sources, out, batch_size=batch_size, device=device, report=report, **options)
+        save_predictions(network, sources, out, batch_size=batch_size, device=device, report=report, **options)
     finally:  # what was found before an interrupt or a broken image is kept
         if json:
             write_json(records, json)

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TextIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+import typer
+
+if TYPE_CHECKING:
+    from baimu.results import Result
 
 
 def write_json(records: Sequence[dict[str, Any]], file: TextIO) -> None:
@@ -23,3 +29,13 @@ def write_csv(columns: Sequence[str], rows: Sequence[Sequence[Any]], file: TextI
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(columns)
     writer.writerows(rows)
+
+
+def save_map(found: Result, folder: Path) -> None:
+    """The labels of an image or frame as ``folder/NAME.png``."""
+    from baimu.results import Segmentation
+
+    if not isinstance(found, Segmentation):
+        raise typer.BadParameter("only a segmenter makes label maps", param_hint="--maps")
+    path = Path(found.source.replace("#", "-"))
+    found.save_map(folder / f"{path.stem if path.suffix else path.name}.png")

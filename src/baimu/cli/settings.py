@@ -1,10 +1,11 @@
-"""Recipe fields on the command line: ``epochs=12 lr=0.01 milestones=0.6,0.9``."""
+"""Settings on the command line: fields of a recipe, ``epochs=12 lr=0.01 milestones=0.6,0.9``, and options of a task."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from types import NoneType, UnionType
+from typing import Any, get_args
 
 from baimu.errors import BaimuError
 
@@ -19,18 +20,28 @@ def parse_settings(words: Sequence[str]) -> dict[str, Any]:
     import yaml
 
     settings: dict[str, Any] = {}
-    for word in words:
-        key, equals, text = word.partition("=")
-        if not (equals and key.removeprefix("model.").isidentifier()):
-            raise BaimuError(f"{word!r} is not a setting; write key=value, for example epochs=12")
-        if key in settings:
-            raise BaimuError(f"{key} is given twice: {key}={settings[key]} and {word}")
+    for key, text in _split(words, "epochs=12").items():
+        plain = re.sub(r"(^|,)(\*[^,]*)", r'\1"\2"', text)  # a pattern such as *.weight, no alias of YAML
         try:
-            text = re.sub(r"(^|,)(\*[^,]*)", r'\1"\2"', text)  # a pattern such as *.weight, no alias of YAML
-            settings[key] = yaml.safe_load(f"[{text}]" if "," in text and text[0] not in "[{\"'" else text)
+            settings[key] = yaml.safe_load(f"[{plain}]" if "," in plain and plain[0] not in "[{\"'" else plain)
         except yaml.YAMLError:
-            raise BaimuError(f"{word!r}: the value is neither a number, a word nor a list such as 0.6,0.9") from None
+            raise BaimuError(
+                f"'{key}={text}': the value is neither a number, a word nor a list such as 0.6,0.9"
+            ) from None
     return settings
+
+
+def parse_options(words: Sequence[str], kind: str, types: Mapping[str, Any]) -> dict[str, Any]:
+    """``key=value`` words as options of these ``types``; where it may be several values, commas part them.
+
+    Raises :class:`~baimu.errors.BaimuError` for a word without ``=``, an option given twice, one that is unknown
+    (``kind`` says of what), and a value of another type.
+    """
+    from baimu.inference.options import check_options
+
+    texts = _split(words, "flip=true")
+    check_options(kind, texts, types)
+    return {key: _typed(key, text, types[key]) for key, text in texts.items()}
 
 
 def split_arguments(settings: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -46,3 +57,35 @@ def format_setting(value: Any) -> str:
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _split(words: Sequence[str], example: str) -> dict[str, str]:
+    texts: dict[str, str] = {}
+    for word in words:
+        key, equals, text = word.partition("=")
+        if not (equals and key.removeprefix("model.").isidentifier()):
+            raise BaimuError(f"{word!r} is not a setting; write key=value, for example {example}")
+        if key in texts:
+            raise BaimuError(f"{key} is given twice: {key}={texts[key]} and {word}")
+        texts[key] = text
+    return texts
+
+
+def _typed(key: str, text: str, kind: Any) -> Any:
+    """The text as a value of this type, or what commas part as several."""
+    from pydantic import TypeAdapter, ValidationError
+
+    for value in (text, text.split(",")):
+        try:
+            return TypeAdapter(kind).validate_python(value)
+        except ValidationError:
+            continue
+    raise BaimuError(f"{key}={text}: give {_said(kind)}")
+
+
+def _said(kind: Any) -> str:
+    """What may be written for a type, in words."""
+    parts = [part for part in (get_args(kind) if isinstance(kind, UnionType) else [kind]) if part is not NoneType]
+    words = {bool: "true or false", int: "a whole number", float: "a number"}
+    said = dict.fromkeys(words.get((get_args(part) or [part])[0], "a word") for part in parts)
+    return " or ".join(said) + (", or several with commas between" if any(map(get_args, parts)) else "")

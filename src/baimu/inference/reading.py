@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from baimu.errors import BaimuError
 from baimu.losses.ctc import ctc_loss
 from baimu.preprocess import Frame
 from baimu.results.reading import Candidate, Reading
@@ -44,7 +45,7 @@ class ReadingLines:
         alternatives: int = 0,
     ) -> None:
         if beam < 0 or alternatives < 0:
-            raise ValueError(f"beam and alternatives must not be negative, got {beam} and {alternatives}")
+            raise BaimuError(f"beam={beam} alternatives={alternatives}: neither can be negative")
         self.names = tuple(model.classes)
         grammars: list[Grammar] = []
         if lexicon is not None:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from baimu.errors import BaimuError
 from baimu.preprocess import Frame
 from baimu.results import Segmentation
 from baimu.semantic_segmentation.segmenter import pair, resize_maps
@@ -38,12 +39,12 @@ class Segmenting:
         flip: bool = False,
     ) -> None:
         if not scales or min(scales) <= 0:
-            raise ValueError(f"scales must be factors above 0, got {scales}")
+            raise BaimuError(f"scales={scales}: give factors above 0")
         self.names = tuple(model.classes)
         self.align_corners = bool(model.align_corners)
         self.confidence, self.scales, self.flip = confidence, tuple(scales), flip
-        settings = {"window": window, "window_stride": window_stride}
-        self.settings: dict[str, Any] = {key: pair(value) for key, value in settings.items() if value is not None}
+        given = {"window": window, "window_stride": window_stride}
+        self.settings: dict[str, Any] = {key: _sides(key, value) for key, value in given.items() if value is not None}
 
     @torch.inference_mode()
     def ask(self, model: Any, images: Tensor, sizes: Tensor | None) -> Views:
@@ -79,6 +80,13 @@ class Segmenting:
             share = best.values / len(views) if len(views) > 1 else torch.exp(best.values - total.logsumexp(0))
             confidence = _bytes(share * 255)
         return Segmentation(_bytes(best.indices), self.names, frame.source_size, name, confidence)
+
+
+def _sides(name: str, given: int | Sequence[int]) -> tuple[int, int]:
+    sides = [given] * 2 if isinstance(given, int) else given
+    if len(sides) != 2 or min(sides) < 1:
+        raise BaimuError(f"{name}={given}: give pixels, at least 1, for both sides or for height and width")
+    return pair(sides)
 
 
 def _bytes(values: Tensor) -> np.ndarray:

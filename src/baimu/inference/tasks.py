@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from torch import Tensor, nn
 
-from baimu.errors import BaimuError, unknown
+from baimu.errors import BaimuError
 from baimu.inference.batches import IMAGES, Medium
 from baimu.inference.classifying import Classifying
 from baimu.inference.detecting import Detecting
 from baimu.inference.embedding import EmbeddingImages
+from baimu.inference.options import check_options, option_names, option_types
 from baimu.inference.reading import ReadingLines
 from baimu.inference.segmenting import Segmenting
 from baimu.inference.texts import TellingTexts
@@ -66,6 +66,18 @@ def medium_of(task: Any) -> Medium:
 
 def task_of(model: nn.Module, kind: Callable[..., Task] | None, options: Mapping[str, Any]) -> Task:
     """The task of ``model``, or another ``kind``, with ``options``; an unknown one offers the nearest."""
+    own = _kind_of(model)
+    kind = kind or own
+    check_options(f"option of {model.task}", options, option_names(kind))
+    return kind(model, **options)
+
+
+def options_of(model: nn.Module) -> dict[str, Any]:
+    """What may be asked of the task of ``model``: the options and their types."""
+    return option_types(_kind_of(model))
+
+
+def _kind_of(model: nn.Module) -> Callable[..., Task]:
     name = getattr(model, "task", None)
     if name == "tracking":
         raise BaimuError(
@@ -73,9 +85,4 @@ def task_of(model: nn.Module, kind: Callable[..., Task] | None, options: Mapping
         )
     if name not in TASKS:
         raise BaimuError(f"{type(model).__name__}: not a model of {' or '.join(TASKS)}; give one of baimu's")
-    kind = kind or TASKS[name]
-    known = [p.name for p in inspect.signature(kind).parameters.values() if p.kind is p.KEYWORD_ONLY]
-    for option in options:
-        if option not in known:
-            raise unknown(f"option of {name}", option, known)
-    return kind(model, **options)
+    return TASKS[name]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from torch import nn
 from baimu.datasets.formats.mot import TrackRows, is_sequence, open_sequence, read_mot
 from baimu.datasets.images import image_size
 from baimu.errors import BaimuError, DataError, unknown
+from baimu.inference.options import check_options, option_names
 from baimu.inference.predictor import Predictor, load_model
 from baimu.inference.sources import Images, open_images
 from baimu.results import Detections, Tracks
@@ -130,10 +130,7 @@ def _associating(
         return tracker
     if tracker not in TRACKERS:
         raise unknown("tracker", tracker, TRACKERS)
-    known = [p.name for p in inspect.signature(TRACKERS[tracker]).parameters.values() if p.kind is p.KEYWORD_ONLY]
-    for option in options:
-        if option not in known:
-            raise unknown(f"option of {tracker}", option, known)
+    check_options(f"option of {tracker}", options, option_names(TRACKERS[tracker]))
     options = {"boxes": "detected", **options}  # a filter lags behind what changes its shape, which people see
     if tracker != "deepsort":
         return TRACKERS[tracker](**options)
@@ -150,10 +147,7 @@ def _associating(
 def _known(options: Mapping[str, Any], network: Any) -> Mapping[str, Any]:
     """Options of a model's ``tracker``, whose class is named by what it returns."""
     kind = type(network.tracker())
-    known = [p.name for p in inspect.signature(kind).parameters.values() if p.kind is p.KEYWORD_ONLY]
-    for option in options:
-        if option not in known:
-            raise unknown(f"option of {kind.__name__}", option, known)
+    check_options(f"option of {kind.__name__}", options, option_names(kind))
     return options
 
 

@@ -33,6 +33,8 @@ class Translating:
             raise BaimuError(f"to={to}: this model makes one kind of picture; leave it away")
         if to is not None and to not in self.domains:
             raise unknown("domain", to, self.domains)
+        if tile is not None and tile < 0:
+            raise BaimuError(f"tile={tile}: give pixels, or 0 to cut nothing")
         if tile and model.reach is None:
             raise BaimuError(f"tile={tile}: this model looks at whole images, which cannot be cut; leave it away")
         self.to = self.domains.index(to) if to is not None else 1

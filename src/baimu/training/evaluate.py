@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +10,19 @@ import torch
 from torch import nn
 
 from baimu.datasets.open import open_data, open_source
-from baimu.errors import unknown
+from baimu.inference.options import check_options, option_types
 from baimu.inference.predictor import Precision
+from baimu.inference.tasks import options_of as options_of_predicting
 from baimu.metrics.classification import ClassScores
 from baimu.metrics.scores import BoxScores
 from baimu.metrics.segmentation import MapScores
 from baimu.metrics.text import ReadingScores
 from baimu.training.tasks import task_of
 from baimu.weights.checkpoint import load
+
+OPTION = "option of this evaluation"
+_OF_A_TRAINING = {"batch_size", "workers", "precision", "accelerator", "truth"}
+"""Keyword arguments of a task's scoring that are no ``options``: they are of :func:`eval` itself, or of a training."""
 
 
 def eval(
@@ -47,7 +51,7 @@ def eval(
     """
     network: Any = model if isinstance(model, nn.Module) else load(model)
     task = task_of(network)
-    check_options(task.score_model, options)
+    check_options(OPTION, options, options_of(network))
     if val_fraction is not None:
         source = open_data(data, val_fraction=val_fraction, seed=split_seed, **task.opening(network)).val
     else:
@@ -59,9 +63,10 @@ def eval(
     )
 
 
-def check_options(score_model: Callable[..., Any], options: Mapping[str, Any]) -> None:
-    """An option that a task's scoring does not have is an error that offers the nearest."""
-    known = inspect.signature(score_model).parameters
-    own = [name for name in known if name not in ("model", "source", "accelerator", "options")]
-    for name in () if "options" in known else options:
-        raise unknown("option of this evaluation", name, own)
+def options_of(model: nn.Module) -> dict[str, Any]:
+    """The ``options`` of :func:`eval` for this model, and their types: those that scoring its task has, and of a
+    segmenter those of predicting."""
+    score_model = task_of(model).score_model
+    own = {name: kind for name, kind in option_types(score_model).items() if name not in _OF_A_TRAINING}
+    passed_on = any(p.kind is p.VAR_KEYWORD for p in inspect.signature(score_model).parameters.values())
+    return {**own, **(options_of_predicting(model) if passed_on else {})}
