@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from baimu.generation.translator import Translator
+from baimu.preprocess import imagenet
 from baimu.results import Picture
 from baimu.targets import ImageTargets
 from baimu.zoo import create_model, list_models, model_info, recipe_of
@@ -239,6 +240,14 @@ def built(name: str) -> Any:
 @pytest.mark.parametrize("name", NAMES)
 def test_contract(name: str, check: Check) -> None:
     check(copy.deepcopy(built(name)))
+
+
+def test_one_that_makes_nothing_is_none() -> None:
+    class Idle(Translator):
+        pass
+
+    with pytest.raises(TypeError, match=r"abstract.*generate"):
+        Idle(imagenet)
 
 
 def test_every_check_is_listed() -> None:

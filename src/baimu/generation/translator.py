@@ -5,6 +5,7 @@ Dims: B images, H x W input pixels, S the scale.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
 import torch
@@ -18,7 +19,7 @@ Phases = tuple[tuple[str, tuple[str, ...]], ...]
 """The parts of a training step, in order: the method that gives the losses, and the children that learn from it."""
 
 
-class Translator(nn.Module):
+class Translator(nn.Module, ABC):
     """A model with a ``generator`` and, where it has an opponent, a ``discriminator``.
 
     A subclass says ``learns_from``: ``"image pairs"`` (inputs and what they are to become), ``"image domains"`` (two
@@ -40,9 +41,9 @@ class Translator(nn.Module):
         self.multiple, self.least = multiple, least  # sides of inputs are multiples of the one, and at least the other
         self.spec: tuple[str, dict[str, Any]] | None = None
 
+    @abstractmethod
     def generate(self, images: Tensor, to: int) -> Tensor:
         """Normalised images of sides that are multiples → as ``forward``; ``to``: the domain, where there are two."""
-        raise NotImplementedError
 
     def translate(self, images: Float[Tensor, "b 3 h w"], to: int = 1) -> Float[Tensor, "b 3 sh sw"]:
         """Normalised images of any size → RGB in 0…255, float32, S times as large.
