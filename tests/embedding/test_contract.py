@@ -90,7 +90,7 @@ def check_embeddings_are_of_length_1_and_its_size(model: Embedder) -> None:
     assert found.shape == (4, model.dim)
     assert found.dtype == torch.float32
     torch.testing.assert_close(found.norm(dim=1), torch.ones(4))
-    assert found.std(0).max() > 1e-3, "images differ"
+    assert torch.pdist(found).min() > 0.5, "images differ, which is what makes the equalities below worth something"
 
 
 def check_losses_are_finite_scalars_by_name(model: Embedder) -> None:
@@ -170,12 +170,16 @@ def check_state_goes_into_another(model: Embedder) -> None:
     other, file = created(name, **arguments).eval(), io.BytesIO()
     torch.save(model.state_dict(), file)
     file.seek(0)
+    assert (other.embed(images()) - model.embed(images())).norm(dim=1).min() > 0.1
     other.load_state_dict(torch.load(file, weights_only=True))
     torch.testing.assert_close(other.embed(images()), model.embed(images()))
 
 
 def check_folded_norms_compute_the_same(model: Embedder) -> None:
-    torch.testing.assert_close(model.optimize().embed(images()), model.embed(images()), rtol=1e-3, atol=1e-4)
+    folded = model.optimize()
+    norms = [sum(isinstance(m, torch.nn.BatchNorm2d) for m in network.modules()) for network in (folded, model)]
+    assert norms[0] < norms[1]
+    torch.testing.assert_close(folded.embed(images()), model.embed(images()), rtol=1e-3, atol=1e-4)
 
 
 def check_the_head_is_gone_in_use(model: Embedder) -> None:
