@@ -21,7 +21,7 @@ METHODS = {
 }  # fmt: skip
 FLOORS = [
     {"baimu", "__main__"}, {"cli"}, {"deploy"}, {"training"}, {"inference"}, {"metrics"}, {"datasets"}, {"draw"},
-    {"weights"}, METHODS, {"backbones", "necks"}, {"layers"}, {"assign", "sample"}, {"losses"}, {"ops"},
+    {"weights"}, {"runtimes"}, METHODS, {"backbones", "necks"}, {"layers"}, {"assign", "sample"}, {"losses"}, {"ops"},
     {"results", "masks", "targets", "preprocess", "words", "errors", "recipes", "zoo", "environment"},
 ]  # fmt: skip
 """Rooms from the roof down. A module imports from its own room and from lower floors."""

@@ -26,6 +26,7 @@ _HOMES = {
     "demo": "baimu.training.demo",
     "load": "baimu.weights.checkpoint",
     "convert": "baimu.weights.conversion",
+    "export": "baimu.deploy.export",
     "predict": "baimu.inference.predictor",
     "explain": "baimu.inference.explaining",
     "track": "baimu.inference.tracking",
@@ -39,6 +40,7 @@ __all__ = ["__version__", *_HOMES]
 
 if TYPE_CHECKING:
     from baimu.datasets.summary import data
+    from baimu.deploy.export import export
     from baimu.environment import env
     from baimu.inference.explaining import explain
     from baimu.inference.predictor import predict

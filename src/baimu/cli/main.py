@@ -9,7 +9,22 @@ import typer
 from typer.core import TyperGroup
 
 from baimu import __version__
-from baimu.cli import convert, data, demo, env, eval, explain, index, models, predict, search, track, train, weights
+from baimu.cli import (
+    convert,
+    data,
+    demo,
+    env,
+    eval,
+    explain,
+    export,
+    index,
+    models,
+    predict,
+    search,
+    track,
+    train,
+    weights,
+)
 from baimu.errors import BaimuError
 
 
@@ -62,6 +77,7 @@ app.command("index")(index.index)
 app.command("search")(search.search)
 app.command("models")(models.models)
 app.add_typer(weights.weights, name="weights")
+app.command("export")(export.export)
 app.command("convert")(convert.convert)
 app.command("data")(data.data)
 app.command("env")(env.env)

@@ -64,7 +64,7 @@ class Detector(nn.Module):
         return self(images)
 
     def complete(self, outputs: Any, found: Detected) -> Detected:
-        """``found`` with what a method says of its final detections only, as masks."""
+        """``found`` with what a method says of its final detections only, as masks: of every place, filled or not."""
         del outputs
         return found
 
@@ -78,7 +78,10 @@ class Detector(nn.Module):
         sizes = full_sizes(images) if sizes is None else sizes
         outputs = self.outputs(images, sizes)
         found = self.nms(*self.decode(outputs, sizes), self.iou_threshold, self.max_detections)
-        return self.complete(outputs, found)
+        if not self.needs_masks:
+            return self.complete(outputs, found)
+        most = max(1, int(found.counts.max()))  # to ask costs less than the masks of empty places
+        return self.complete(outputs, found.cut(most)).cut(self.max_detections)
 
     predict = shortcuts.predict
     optimize = shortcuts.optimize

@@ -163,13 +163,10 @@ def mask_loss(
 def predict_masks(heads: Sequence[nn.Module], pool: Pool, found: Detected) -> Detected:
     """``found`` with the mask of each detection's own class, the mean probability over ``heads`` (one, or a stage
     each); zeros on padding."""
-    most = max(1, int(found.counts.max()))
-    image, place = (found.labels[:, :most] >= 0).nonzero(as_tuple=True)
-    features, labels = pool(found.boxes[:, :most])[image, place], found.labels[image, place]
-    mean = torch.stack([_of_class(head(features), labels).float().sigmoid() for head in heads]).mean(0)
-    masks = mean.new_zeros(*found.labels.shape, *mean.shape[1:])
-    masks[image, place] = mean
-    return found._replace(masks=masks)
+    features, labels = pool(found.boxes).flatten(0, 1), found.labels.flatten()
+    logits = [_of_class(head(features), labels.clamp(min=0)) for head in heads]
+    mean = torch.stack([x.float().sigmoid() for x in logits]).mean(0) * (labels >= 0)[:, None, None]
+    return found._replace(masks=mean.unflatten(0, found.labels.shape))
 
 
 def soft_mask_targets(

@@ -18,12 +18,13 @@ Model = TypeVar("Model", bound=nn.Module)
 
 
 @torch.no_grad()
-def fold_norms(model: Model) -> Model:
+def fold_norms(model: Model, *, fused: bool = True) -> Model:
     """A copy in eval mode that computes the same with fewer passes over memory: every batch norm that directly follows
     a convolution (siblings ``conv``/``norm``, ``convN``/``bnN`` and the like, neighbours in a Sequential) becomes part
     of it.
 
-    The copy cannot be trained further and its state dict is not the model's.
+    The copy cannot be trained further and its state dict is not the model's. ``fused=False`` leaves its convolutions
+    torch's own, for whatever makes a graph of it.
     """
     model = copy.deepcopy(model).eval().requires_grad_(False)
     for parent in model.modules():
@@ -35,6 +36,8 @@ def fold_norms(model: Model) -> Model:
             bias = shift if conv.bias is None else shift + conv.bias * scale
             conv.bias = nn.Parameter(bias, requires_grad=False)
             parent.set_submodule(norm_name, nn.Identity())
+    if not fused:
+        return model
     model = model.to(memory_format=torch.channels_last)
     for parent in model.modules():
         for name, conv in parent.named_children():

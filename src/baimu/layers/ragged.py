@@ -24,6 +24,28 @@ def reversed_within(sequence: Float[Tensor, "b t c"], lengths: Int[Tensor, " b"]
     return sequence.gather(1, source[:, :, None].expand_as(sequence))
 
 
+@torch.library.custom_op("baimu::lstm", mutates_args=(), schema="(Tensor sequence, Tensor[] weights) -> Tensor")
+def _lstm(sequence: Tensor, weights: list[Tensor]) -> Tensor:
+    state = sequence.new_zeros(1, sequence.shape[0], weights[1].shape[1])
+    return torch.lstm(sequence, (state, state), weights, True, 1, 0.0, False, False, True)[0].contiguous()
+
+
+@_lstm.register_fake
+def _(sequence: Tensor, weights: list[Tensor]) -> Tensor:
+    return sequence.new_empty(*sequence.shape[:2], weights[1].shape[1])
+
+
+def run_lstm(lstm: nn.LSTM, sequence: Float[Tensor, "b t c"]) -> Float[Tensor, "b t d"]:
+    """The states of an LSTM of one layer and direction.
+
+    Without gradients it is one operator, ``baimu::lstm``, to whatever makes a graph of a model, however long the
+    sequence; torch's own is unrolled to the length of the example.
+    """
+    if torch.is_grad_enabled():
+        return lstm(sequence)[0]
+    return _lstm(sequence, [lstm.weight_ih_l0, lstm.weight_hh_l0, lstm.bias_ih_l0, lstm.bias_hh_l0])
+
+
 class BiLSTM(nn.Module):
     """An LSTM in each direction and a linear layer on both their states: (B, T, C) → (B, T, ``out_channels``).
 
@@ -41,6 +63,6 @@ class BiLSTM(nn.Module):
         self, sequence: Float[Tensor, "b t c"], lengths: Int[Tensor, " b"] | None = None
     ) -> Float[Tensor, "b t d"]:
         """Of a sequence the first ``lengths`` steps; what comes out beyond is of no meaning."""
-        ahead, _ = self.ahead(sequence)
-        back, _ = self.back(reversed_within(sequence, lengths))
+        ahead = run_lstm(self.ahead, sequence)
+        back = run_lstm(self.back, reversed_within(sequence, lengths))
         return self.linear(torch.cat([ahead, reversed_within(back, lengths)], 2))

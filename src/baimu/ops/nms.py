@@ -30,6 +30,16 @@ class Detected(NamedTuple):
     counts: Int[Tensor, " b"]
     masks: Float[Tensor, "b d s s"] | None = None
 
+    def cut(self, count: int) -> Detected:
+        """Its first ``count`` places; as many zeros and −1 are added where it has fewer."""
+        more = count - self.labels.shape[1]
+        if more <= 0:
+            masks = None if self.masks is None else self.masks[:, :count]
+            return Detected(self.boxes[:, :count], self.scores[:, :count], self.labels[:, :count], self.counts, masks)
+        boxes, scores = F.pad(self.boxes, (0, 0, 0, more)), F.pad(self.scores, (0, more))
+        masks = None if self.masks is None else F.pad(self.masks, (0, 0, 0, 0, 0, more))
+        return Detected(boxes, scores, F.pad(self.labels, (0, more), value=-1), self.counts, masks)
+
 
 def grouped_nms(
     boxes: Float[Tensor, "n 4"], scores: Float[Tensor, " n"], groups: Int[Tensor, " n"], iou_threshold: float
@@ -58,7 +68,19 @@ def keep_best(
     iou_threshold: float,
 ) -> Float[Tensor, "b n"]:
     """The scores with those of suppressed candidates set to 0. Candidates of score <= 0, and boxes that are not
-    finite, do not take part."""
+    finite, do not take part.
+
+    To whatever makes a graph of a model it is one operator, ``baimu::keep_best``, whose result has a fixed shape.
+    """
+    return _keep_best(boxes, scores, groups, iou_threshold)
+
+
+@torch.library.custom_op(
+    "baimu::keep_best",
+    mutates_args=(),
+    schema="(Tensor boxes, Tensor scores, Tensor groups, float iou_threshold) -> Tensor",
+)
+def _keep_best(boxes: Tensor, scores: Tensor, groups: Tensor, iou_threshold: float) -> Tensor:
     image, position = ((scores > 0) & boxes.sum(-1).isfinite()).nonzero(as_tuple=True)
     group = groups[image, position]
     group = group + image * (group.max() + 1 if group.numel() else 1)
@@ -67,6 +89,11 @@ def keep_best(
     survivors = torch.zeros_like(scores)
     survivors[image, position] = scores[image, position]
     return survivors
+
+
+@_keep_best.register_fake
+def _(boxes: Tensor, scores: Tensor, groups: Tensor, iou_threshold: float) -> Tensor:
+    return torch.empty_like(scores)
 
 
 def multiclass_nms(
@@ -102,8 +129,4 @@ def take_best(
     valid = scores > 0
     boxes = boxes.gather(1, best[..., None].expand(-1, -1, 4)).masked_fill(~valid[..., None], 0)
     labels = labels.gather(1, best).masked_fill(~valid, -1)
-    short = max_detections - scores.shape[1]
-    if short > 0:
-        boxes, scores = F.pad(boxes, (0, 0, 0, short)), F.pad(scores, (0, short))
-        labels = F.pad(labels, (0, short), value=-1)
-    return Detected(boxes, scores, labels, valid.sum(1))
+    return Detected(boxes, scores, labels, valid.sum(1)).cut(max_detections)

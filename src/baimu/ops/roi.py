@@ -30,10 +30,31 @@ def roi_align(
 
     ``rois`` are xyxy input pixels. ``sampling_ratio`` points a bin and axis; 0 takes as many as the bin has cells.
     ``aligned`` shifts by half a cell, so that a RoI on the cell borders reads those cells exactly.
+
+    Without gradients it is one operator, ``baimu::roi_align``, to whatever makes a graph of a model.
     """
+    align = _roi_align if torch.is_grad_enabled() else _roi_align_operator
+    return align(list(features), rois, levels, list(strides), output_size, sampling_ratio, aligned)
+
+
+def _roi_align(features, rois, levels, strides, output_size, sampling_ratio, aligned) -> Tensor:
     if features[0].is_cuda:
         return _roi_align_by_level(features, rois, levels, strides, output_size, sampling_ratio, aligned)
     return _roi_align_by_gather(features, rois, levels, strides, output_size, sampling_ratio, aligned)
+
+
+_roi_align_operator = torch.library.custom_op(
+    "baimu::roi_align",
+    _roi_align,
+    mutates_args=(),
+    schema="(Tensor[] features, Tensor rois, Tensor levels, float[] strides, int output_size, int sampling_ratio, "
+    "bool aligned) -> Tensor",
+)
+
+
+@_roi_align_operator.register_fake
+def _(features, rois, levels, strides, output_size, sampling_ratio, aligned) -> Tensor:
+    return features[0].new_empty(*rois.shape[:2], features[0].shape[1], output_size, output_size)
 
 
 def _roi_align_by_level(features, rois, levels, strides, output_size, sampling_ratio, aligned) -> Tensor:

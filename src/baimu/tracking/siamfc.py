@@ -91,7 +91,7 @@ class SiamFC(nn.Module):
 
     def respond(self, exemplars: Tensor, search: Tensor) -> Float[Tensor, "b r r"]:
         """From the features of both; one exemplar answers for all search images."""
-        return correlate(search, exemplars.expand(len(search), -1, -1, -1))[:, 0] * OUTPUT_SCALE
+        return correlate(search, exemplars)[:, 0] * OUTPUT_SCALE
 
     def forward(
         self, exemplars: Float[Tensor, "b 3 h w"], search: Float[Tensor, "b 3 h2 w2"]
@@ -187,8 +187,9 @@ class SiamFCTracker:
         return crop(frame, Window(left, top, whole, whole), size, self.fill)
 
     def _input(self, crops: list[Tensor]) -> Tensor:
-        device = next(self.network.parameters()).device
-        return self.network.preprocess.normalize(torch.stack(crops).to(device))
+        weights = next(self.network.parameters(), None)  # none where an exported graph holds them
+        pictures = torch.stack(crops) if weights is None else torch.stack(crops).to(weights.device)
+        return self.network.preprocess.normalize(pictures)
 
 
 recipe = Recipe(

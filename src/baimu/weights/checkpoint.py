@@ -14,6 +14,8 @@ from torch import Tensor, nn
 
 from baimu.errors import CheckpointError
 from baimu.preprocess import Preprocess, preprocess_from_dict
+from baimu.runtimes.exported import open_exported
+from baimu.runtimes.session import format_of
 from baimu.weights.archive import is_archive, read_archive
 from baimu.weights.catalog import entry, is_tag, published, resolve
 from baimu.weights.fit import compare
@@ -48,11 +50,17 @@ def load(
     began with one. For foreign files: ``as_`` names the network and ``arguments`` are of that name
     (``as_="fcos_r50_fpn", stride_in_3x3=True``), ``origin`` the source, ``part`` the dictionary in the file,
     ``preprocess`` the input; what neither they nor the file say is assumed, with a warning. A file of a backbone alone
-    gives the backbone, a feature pyramid; with ``classes`` the classifier on it, whose head starts fresh.
+    gives the backbone, a feature pyramid; with ``classes`` the classifier on it, whose head starts fresh. A file of
+    :func:`baimu.export` gives an :class:`~baimu.runtimes.exported.Exported`, which predicts and cannot be trained.
 
     Raises :class:`~baimu.errors.CheckpointError` for a file that is absent, damaged or of another model, with the share
     of its parameters that match the nearest.
     """
+    if format_of(source) is not None:
+        given = {"model": model, "classes": classes, "as_": as_, "origin": origin, "part": part, **arguments}
+        if named := [name for name, value in {**given, "preprocess": preprocess}.items() if value is not None]:
+            raise CheckpointError(f"{source}: an exported file is as it is; leave {', '.join(named)} away")
+        return open_exported(source)
     trained = read_trained(
         source, as_=as_, origin=origin, part=part, preprocess=preprocess, classes=classes, arguments=arguments
     )
