@@ -180,7 +180,9 @@ def check_channels_last_gives_the_same(model: Any) -> None:
 def check_a_folded_copy_gives_the_same(model: Any) -> None:
     images = model.eval().preprocess.normalize(pixels(3))
     with torch.no_grad():
-        torch.testing.assert_close(model.optimize().translate(images), model.translate(images), atol=0.05, rtol=0)
+        torch.testing.assert_close(
+            model.optimize(compile=False).translate(images), model.translate(images), atol=0.05, rtol=0
+        )
 
 
 def check_it_predicts_in_the_pixels_of_the_source(model: Any) -> None:

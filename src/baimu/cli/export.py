@@ -53,7 +53,7 @@ def export(
         out,
         format=format,
         precision=precision,
-        size=size and _size(size),
+        size=_size(size) if size else None,
         images=images,
         raw=raw,
         verify=verify,
