@@ -28,6 +28,7 @@ _HOMES = {
     "convert": "baimu.weights.conversion",
     "export": "baimu.deploy.export",
     "predict": "baimu.inference.predictor",
+    "predict_many": "baimu.deploy.scale",
     "explain": "baimu.inference.explaining",
     "track": "baimu.inference.tracking",
     "index": "baimu.inference.searching",
@@ -41,6 +42,7 @@ __all__ = ["__version__", *_HOMES]
 if TYPE_CHECKING:
     from baimu.datasets.summary import data
     from baimu.deploy.export import export
+    from baimu.deploy.scale import predict_many
     from baimu.environment import env
     from baimu.inference.explaining import explain
     from baimu.inference.predictor import predict

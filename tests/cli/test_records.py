@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 
-from baimu.cli.records import write_csv, write_json
+from baimu.cli.records import write_json
 
 RECORDS = [
     {"source": "ä, b.jpg", "height": 4, "width": 6, "objects": []},
@@ -22,9 +22,3 @@ def test_json_keeps_everything() -> None:
     file = io.StringIO()
     write_json(RECORDS, file)
     assert json.loads(file.getvalue()) == RECORDS
-
-
-def test_csv_quotes_what_needs_it() -> None:
-    file = io.StringIO()
-    write_csv(("source", "name"), [("ä, b.jpg", 'a "cat", big'), ("c.jpg", "dog")], file)
-    assert file.getvalue() == 'source,name\n"ä, b.jpg","a ""cat"", big"\nc.jpg,dog\n'

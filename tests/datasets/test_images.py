@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from baimu.datasets.images import decode_image, find_images, header_sizes, image_size, rgb_from_pillow
-from baimu.errors import ImageError
+from baimu.datasets.images import decode_image, find_images, header_sizes, image_size, rgb_from_pillow, walk_images
+from baimu.errors import DataError, ImageError
 
 
 def gradient(height: int = 24, width: int = 40) -> np.ndarray:
@@ -263,3 +263,26 @@ def test_find_images_is_sorted_and_passes_over_what_is_hidden(tmp_path: Path) ->
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     assert [p.relative_to(tmp_path).as_posix() for p in find_images(tmp_path)] == ["a/z.png", "b.JPG"]
+
+
+def test_a_walk_has_the_order_of_sorted_paths_and_looks_at_names_alone(tmp_path: Path, monkeypatch) -> None:
+    names = ("a/b.png", "a-1/c.png", "a.png", "a/a/z.png", "b/.hidden.png", ".b/c.png", "B.PNG", "a0.png")
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "link").symlink_to(tmp_path / "a")
+    (tmp_path / "link.png").symlink_to(tmp_path / "a.png")
+    wanted = sorted(p for p in tmp_path.rglob("*") if p.suffix.lower() == ".png" and "/." not in str(p))
+    wanted = [str(p) for p in wanted if "link/" not in str(p)]
+    monkeypatch.setattr("os.stat", None)
+    monkeypatch.setattr("os.lstat", None)
+    assert list(walk_images(tmp_path)) == wanted
+
+
+def test_a_folder_that_may_not_be_listed_is_named(tmp_path: Path, monkeypatch) -> None:
+    def refuse(folder: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("os.scandir", refuse)
+    with pytest.raises(DataError, match="cannot be listed"):
+        list(walk_images(tmp_path))

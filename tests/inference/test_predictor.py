@@ -10,6 +10,7 @@ import torch
 from baimu.errors import CheckpointError, DataError, ImageError, UnknownNameError
 from baimu.inference.predictor import Predictor, load_model, predict
 from baimu.preprocess import Preprocess
+from baimu.results import Unread
 from baimu.targets import Batch, Targets
 from baimu.zoo import create_model
 from tests.layers.test_norm import learned
@@ -283,3 +284,28 @@ def test_prediction_and_evaluation_see_the_same_pixels(finder):
     for a, b in zip(predicted, evaluated, strict=True):
         assert a.source == b.source
         np.testing.assert_array_equal(a.boxes, b.boxes)
+
+
+@pytest.mark.parametrize("resize", ["shortest", "none"])
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("batch_size", [1, 2, 3, 9])
+def test_what_cannot_be_read_keeps_its_place(make_finder, picture, tmp_path, resize, workers, batch_size):
+    """Broken images first, last, alone in a batch and among others; the others are as without them."""
+    finder = make_finder(Preprocess(**PLAIN, resize=resize, size=64))
+    sources = [tmp_path / f"{i}.png" for i in range(8)]
+    broken = {0, 3, 4, 5, 7}
+    for i, path in enumerate(sources):
+        if i in broken:
+            path.write_bytes(b"no image")
+        else:
+            PIL.Image.fromarray(picture(60 + i, 100, (10, 10, 30 + i, 40))).save(path)
+    found = predict(finder, sources, batch_size=batch_size, workers=workers, on_error="record")
+    assert [one.source for one in found] == [str(path) for path in sources]
+    assert {i for i, one in enumerate(found) if isinstance(one, Unread)} == broken
+    assert all("is damaged or not an image" in found[i].error for i in broken)
+    assert all(one.class_names == ["red"] for i, one in enumerate(found) if i not in broken)
+
+
+def test_on_error_is_one_of_two(finder, picture):
+    with pytest.raises(UnknownNameError, match="Did you mean record"):
+        predict(finder, picture(60, 60, None), on_error="records")

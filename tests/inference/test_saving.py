@@ -111,3 +111,19 @@ def test_ctrl_c_ends_a_recording_and_keeps_it(finder, picture, tmp_path: Path, m
     recorded = [np.asarray(frame).shape for frame in video_frames(str(written))]
     assert 5 <= len(recorded) < 10
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_an_unread_image_has_no_picture_but_keeps_its_name(finder, photos: Path, tmp_path: Path) -> None:
+    (photos / "a" / "1.png").write_bytes(b"no image")
+    heard = []
+    sources = [str(photos / "a" / "1.png"), str(photos / "b" / "1.png")]
+    written = save_predictions(
+        finder, sources, tmp_path / "out", on_error="record", report=lambda found, path: heard.append(path)
+    )
+    assert names(tmp_path / "out", written) == ["1-2.png"]
+    assert heard == [None, tmp_path / "out" / "1-2.png"]
+
+
+def test_only_a_segmenter_makes_label_maps(finder, photos: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="only a segmenter makes label maps"):
+        save_predictions(finder, [str(photos)], tmp_path / "out", maps=tmp_path / "maps")

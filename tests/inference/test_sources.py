@@ -15,7 +15,7 @@ from baimu.errors import DataError, ImageError
 from baimu.inference import sources
 from baimu.inference.pixels import rgb_from_array, rgb_from_tensor
 from baimu.inference.predictor import predict
-from baimu.inference.sources import open_images
+from baimu.inference.sources import image_names, open_images
 
 
 def _read(source) -> list[np.ndarray]:
@@ -253,3 +253,44 @@ def test_a_url_of_no_image_is_named(web):
     _Web.data = b"<html>"
     with pytest.raises(ImageError, match=f"{web}/a: "):
         _read(f"{web}/a")
+
+
+def test_a_text_file_names_images(folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "names.txt").write_text(
+        "\ufeffphotos/9.png\n\nhttp://127.0.0.1:1/a.jpg\nphotos/gone.png\n", encoding="utf-8"
+    )
+    images = open_images("@names.txt")
+    items = list(images.items)
+    assert [item.name for item in items] == ["photos/9.png", "http://127.0.0.1:1/a.jpg", "photos/gone.png"]
+    assert [item.is_file for item in items] == [True, False, True]
+    assert items[0].read().shape == (4, 4, 3)
+    with pytest.raises(ImageError, match=r"photos/gone\.png: there is no such file"):
+        items[2].read()
+
+
+@pytest.mark.parametrize(
+    ("data", "message"), [(b"\n\n", "names no images"), (b"a.jpg\n\xff\xfe\n", "give a text file in UTF-8")]
+)
+def test_a_text_file_that_names_none_or_is_none(tmp_path, data, message):
+    (tmp_path / "names.txt").write_bytes(data)
+    with pytest.raises(DataError, match=message):
+        list(open_images(f"@{tmp_path}/names.txt").items)
+
+
+def test_a_file_may_begin_with_an_at_sign(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    PIL.Image.new("RGB", (5, 4)).save("@a.png")
+    assert [item.name for item in open_images("@a.png").items] == ["@a.png"]
+
+
+def test_names_of_images_are_those_of_their_items(folder):
+    for source in (str(folder), f"{folder}/*.png", f"{folder}/9.png", "http://127.0.0.1:1/a.jpg"):
+        assert list(image_names(source)) == [item.name for item in open_images(source).items]
+
+
+def test_what_has_no_single_images_has_no_names(tmp_path):
+    (tmp_path / "empty").mkdir()
+    for source, message in ((f"{tmp_path}/empty", "holds no images"), ("rtsp://127.0.0.1:1/a", "only single images")):
+        with pytest.raises(DataError, match=message):
+            next(image_names(source))

@@ -16,7 +16,7 @@ def export(
     format: Annotated[
         str, typer.Option(help="onnx, openvino, torch (torch.export), aotinductor, torchscript, mnn.")
     ] = "onnx",
-    precision: Annotated[str, typer.Option(help="fp32, fp16, bf16 or int8, as far as the format has it.")] = "fp32",
+    precision: Annotated[Any, typer.Option(help="fp32, fp16, bf16 or int8, as far as the format has it.")] = "fp32",
     size: Annotated[
         str | None,
         typer.Option(

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from baimu.cli.scaling import Address, Engine, OnError, Workers, check_engine, predict_on_ray
+
 if TYPE_CHECKING:
     from baimu.results import Result
 
@@ -15,7 +17,7 @@ Sources = Annotated[
     typer.Argument(
         metavar="[MODEL] SOURCE",
         help='The model, unless --model names it; then images, folders, patterns such as "a/*.jpg", URLs, videos, '
-        "camera:0.",
+        "camera:0, @FILE with a path a line.",
     ),
 ]
 Json = Annotated[
@@ -62,6 +64,10 @@ def predict(
     settings: Settings = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Images a forward pass.")] = 1,
     device: Annotated[str | None, typer.Option(help="For example cuda, cuda:1, mps or cpu.")] = None,
+    on_error: OnError = "stop",
+    engine: Engine = "local",
+    address: Address = None,
+    workers: Workers = None,
 ) -> None:
     """Find the objects in images and videos, or their classes, whatever the model was trained for.
 
@@ -79,38 +85,34 @@ def predict(
 
     Example: baimu predict runs/receipts line.png --set lexicon=words.txt
 
+    Example: baimu predict runs/demo @million.txt --engine ray --json found.json --on-error record
+
     Example: baimu predict runs/spam "Free entry in a weekly competition"
     """
-    from baimu.cli.records import save_map, write_csv, write_json
     from baimu.cli.settings import parse_options
     from baimu.inference.predictor import load_model
     from baimu.inference.saving import save_predictions
     from baimu.inference.tasks import options_of
+    from baimu.results.records import Records
+
+    check_engine(engine, address, workers)
 
     if model is None:
         model, *sources = sources
     if not sources:
         raise typer.BadParameter("name a model and what to look at: runs/demo photo.jpg", param_hint="SOURCE")
-    records, columns, rows = [], (), []
 
     def report(found: Result, drawn_in: Path | None) -> None:
-        nonlocal columns
-        records.append(found.to_dict())
-        columns = found.columns
-        rows.extend(found.to_rows())
-        if maps is not None:
-            save_map(found, maps)
+        records.add(found.to_dict(), found.columns, found.to_rows())
         typer.echo(f"{found.source}: {found.summary}" + (f" → {drawn_in}" if drawn_in else ""))
 
     usual = {"score_threshold": min_score, "top": top}
     words = [f"{name}={value}" for name, value in usual.items() if value is not None] + (settings or [])
     network = load_model(model)
-    types = options_of(network)
-    options = parse_options(words, f"option of {network.task}", types)
-    try:
-        save_predictions(network, sources, out, batch_size=batch_size, device=device, report=report, **options)
-    finally:  # what was found before an interrupt or a broken image is kept
-        if json:
-            write_json(records, json)
-        if csv:
-            write_csv(columns, rows, csv)
+    options = parse_options(words, f"option of {network.task}", options_of(network))
+    options |= {"batch_size": batch_size, "device": device, "on_error": on_error, "maps": maps}
+    if engine == "ray":
+        predict_on_ray(model, sources, out, json=json, csv=csv, address=address, workers=workers, **options)
+        return
+    with Records(json, csv, errors=on_error == "record") as records:  # what was found before an interrupt is kept
+        save_predictions(network, sources, out, report=report, **options)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import stat
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import IO
@@ -12,7 +13,7 @@ from typing import IO
 import numpy as np
 from PIL import Image, ImageCms
 
-from baimu.errors import ImageError
+from baimu.errors import DataError, ImageError
 
 SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".dib", ".gif", ".tif", ".tiff", ".webp", ".avif", ".mpo"}
@@ -96,13 +97,35 @@ def header_sizes(source: str | os.PathLike[str] | bytes) -> tuple[tuple[int, int
 
 def find_images(folder: Path) -> list[Path]:
     """The files below ``folder`` with an image suffix, sorted; hidden ones and linked folders are passed over."""
-    found = []
-    for parent, folders, files in os.walk(folder, followlinks=False):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in files:
-            if not name.startswith(".") and os.path.splitext(name)[1].lower() in SUFFIXES:
-                found.append(Path(parent, name))
-    return sorted(found)
+    return sorted(map(Path, walk_images(folder)))
+
+
+def walk_images(folder: str | os.PathLike[str]) -> Iterator[str]:
+    """The paths of :func:`find_images` in their order, one after another: memory holds the names of one folder and of
+    those above it, and nothing is asked of a file but its name. Raises :class:`~baimu.errors.DataError` for a folder
+    that may not be read."""
+    names, folders = [], set()
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.name.startswith("."):
+                    continue
+                if entry.is_dir():  # which the folder's own list says, but of links
+                    if not entry.is_symlink():
+                        folders.add(entry.name)
+                        names.append(entry.name)
+                elif os.path.splitext(entry.name)[1].lower() in SUFFIXES:
+                    names.append(entry.name)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError as error:
+        raise DataError(f"{os.fspath(folder)}: cannot be listed ({error.strerror}); change its permissions") from None
+    for name in sorted(names):
+        path = os.path.join(folder, name)
+        if name in folders:
+            yield from walk_images(path)
+        else:
+            yield path
 
 
 @cache

@@ -7,15 +7,18 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from itertools import islice
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import torch
 
 from baimu.datasets.transforms import to_input
+from baimu.errors import ImageError
 from baimu.inference.sources import Images, Item, open_images
 from baimu.preprocess import Frame, Preprocess
 from baimu.targets import Batch, Targets
+
+R = TypeVar("R")
 
 
 class Ready(NamedTuple):
@@ -25,6 +28,13 @@ class Ready(NamedTuple):
     pixels: np.ndarray  # at input size; of a text the numbers of its words
     frame: Frame
     image: np.ndarray | None  # the source, where it cannot be read again
+
+
+class Broken(NamedTuple):
+    """One image that cannot be read, in its place among the others."""
+
+    item: Item
+    error: ImageError
 
 
 class Medium(Protocol):
@@ -70,13 +80,21 @@ class ImageMedium:
 IMAGES = ImageMedium()
 
 
-def read_ahead(items: Iterable[Item], prepare: Callable[[Item], Ready], workers: int) -> Iterator[Ready]:
+def or_broken(prepare: Callable[[Item], Ready], item: Item) -> Ready | Broken:
+    """The item made ready, or why it cannot be read."""
+    try:
+        return prepare(item)
+    except ImageError as error:
+        return Broken(item, error)
+
+
+def read_ahead(items: Iterable[Item], prepare: Callable[[Item], R], workers: int) -> Iterator[R]:
     """The items made ready, in order; with workers, by threads that run at most twice their number ahead."""
     if workers == 0:
         yield from map(prepare, items)
         return
     pool = ThreadPoolExecutor(workers, thread_name_prefix="baimu-read")
-    waiting: deque[Future[Ready]] = deque()
+    waiting: deque[Future[R]] = deque()
     try:
         remaining = iter(items)
         waiting.extend(pool.submit(prepare, item) for item in islice(remaining, 2 * workers))
@@ -87,17 +105,21 @@ def read_ahead(items: Iterable[Item], prepare: Callable[[Item], Ready], workers:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def group(images: Iterable[Ready], batch_size: int, mix_sizes: bool) -> Iterator[list[Ready]]:
-    """Batches in order; without ``mix_sizes`` a new one begins wherever the input size changes."""
-    batch: list[Ready] = []
+def group(images: Iterable[Ready | Broken], batch_size: int, mix_sizes: bool) -> Iterator[list[Ready | Broken]]:
+    """Batches in order; without ``mix_sizes`` a new one begins wherever the input size changes. What is broken keeps
+    its place in the batch, so that the others of all batches stay together."""
+    batch: list[Ready | Broken] = []
+    size = None
     for ready in images:
-        if batch and not mix_sizes and ready.frame.size != batch[0].frame.size:
-            yield batch
-            batch = []
+        if not mix_sizes and isinstance(ready, Ready):
+            if batch and size not in (None, ready.frame.size):
+                yield batch
+                batch = []
+            size = ready.frame.size
         batch.append(ready)
         if len(batch) == batch_size:
             yield batch
-            batch = []
+            batch, size = [], None
     if batch:
         yield batch
 

@@ -6,19 +6,22 @@ import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch import nn
 
-from baimu.errors import CheckpointError, DataError
-from baimu.inference.batches import group, read_ahead
+from baimu.errors import CheckpointError, DataError, unknown
+from baimu.inference.batches import Broken, Ready, group, or_broken, read_ahead
 from baimu.inference.sources import Item
 from baimu.inference.tasks import Task, medium_of, task_of
 from baimu.layers.fold import fold_norms
+from baimu.results import Unread
 from baimu.targets import Batch
 
 Precision = Literal["fp32", "bf16", "fp16"]
+OnError = Literal["stop", "record"]
+"""What follows on an image that cannot be read: the error, or a result that says so."""
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -32,6 +35,7 @@ def predict(
     stream: bool = False,
     device: str | torch.device | None = None,
     precision: Precision = "fp32",
+    on_error: OnError = "stop",
     **options: Any,
 ) -> list[Any] | Iterator[Any]:
     """What a model says of every image of ``source``, in its order; a single image gives a list of one.
@@ -68,7 +72,8 @@ def predict(
     ``device``: the model is moved there. ``precision``: of autocast.
 
     Raises :class:`~baimu.errors.DataError` before the first image for a source that is missing or empty, and
-    :class:`~baimu.errors.ImageError` at the image that cannot be read: none is left out.
+    :class:`~baimu.errors.ImageError` at the image that cannot be read: none is left out. With ``on_error="record"``
+    such an image has a :class:`~baimu.results.Unread` for a result, and the others follow.
     """
     network = model if isinstance(model, nn.Module) else load_model(model)
     images = medium_of(network).open(source)
@@ -81,7 +86,8 @@ def predict(
         fold=images.count != 1,  # for a single image the copy costs what it saves
         **options,
     )
-    results = predictor.stream(images.items, batch_size=batch_size, mix_sizes=mix_sizes, workers=workers)
+    how: dict[str, Any] = {"batch_size": batch_size, "mix_sizes": mix_sizes, "workers": workers, "on_error": on_error}
+    results = predictor.stream(images.items, **how)
     return results if stream else list(results)
 
 
@@ -137,19 +143,34 @@ class Predictor:
         return self.stream(self.medium.open(source).items, **options)
 
     def stream(
-        self, items: Iterable[Item], *, batch_size: int = 1, mix_sizes: bool = True, workers: int = 0
+        self,
+        items: Iterable[Item],
+        *,
+        batch_size: int = 1,
+        mix_sizes: bool = True,
+        workers: int = 0,
+        on_error: OnError = "stop",
     ) -> Iterator[Any]:
         """The result of each item, in order. With ``workers=0`` an item is read when its batch is due, not before."""
+        if on_error not in get_args(OnError):
+            raise unknown("on_error", on_error, get_args(OnError))
         if batch_size < 1 or workers < 0:
             raise ValueError(f"batch_size must be at least 1 and workers at least 0, got {batch_size} and {workers}")
-        return self._stream(items, batch_size, mix_sizes and self.task.pads, workers)
+        prepare: Callable[[Item], Any] = partial(self.medium.prepare, preprocess=self.model.preprocess)
+        if on_error == "record":
+            prepare = partial(or_broken, prepare)
+        images = read_ahead(items, prepare, workers)
+        return self._stream(group(images, batch_size, mix_sizes and self.task.pads))
 
-    def _stream(self, items: Iterable[Item], batch_size: int, mix_sizes: bool, workers: int) -> Iterator[Any]:
-        medium, preprocess = self.medium, self.model.preprocess
-        prepare = partial(medium.prepare, preprocess=preprocess)
-        for ready in group(read_ahead(items, prepare, workers), batch_size, mix_sizes):
-            results = self.predict_batch(medium.collate(ready, preprocess))
-            yield from map(medium.attach, results, ready)
+    def _stream(self, batches: Iterable[list[Ready | Broken]]) -> Iterator[Any]:
+        for batch in batches:
+            ready = [image for image in batch if isinstance(image, Ready)]
+            results: Iterator[Any] = iter(())
+            if ready:
+                made = self.predict_batch(self.medium.collate(ready, self.model.preprocess))
+                results = map(self.medium.attach, made, ready)
+            for image in batch:
+                yield Unread(image.item.name, str(image.error)) if isinstance(image, Broken) else next(results)
 
     def predict_batch(self, batch: Batch) -> Sequence[Any]:
         """The results of a batch from the data room or from here, one for each image, in its source's pixels."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import http.client
+import itertools
 import os
 import re
 import time
@@ -18,7 +19,7 @@ import numpy as np
 import PIL.Image
 from torch import Tensor
 
-from baimu.datasets.images import SUFFIXES, decode_image, find_images, rgb_from_pillow
+from baimu.datasets.images import SUFFIXES, decode_image, find_images, rgb_from_pillow, walk_images
 from baimu.datasets.source import DetectionSource
 from baimu.errors import DataError, ImageError
 from baimu.inference import video
@@ -29,6 +30,7 @@ URL_BYTES = 64 << 20
 URL_SECONDS = 60.0
 """A download that takes longer is given up; a server that is silent for a third of that, too."""
 
+NO_IMAGES = "the folder holds no images"
 _STREAMS = ("rtsp", "rtsps", "rtmp", "srt", "udp")
 
 
@@ -57,6 +59,7 @@ def open_images(source: Any) -> Images:
     path (``str``, ``Path``)   an image file, whatever its suffix, or a video file
     folder                     its image files and those of its subfolders, sorted by path; hidden ones are passed over
     ``"a/**/*.jpg"``           the image files it matches, sorted by path
+    ``"@names.txt"``           the images that a UTF-8 text file names, a path or URL a line; it is read as it goes
     ``"http(s)://…"``          one image, downloaded (at most 64 MiB, one minute); the network is used for nothing else
     ``0``, ``"camera:0"``      a camera, without end; also ``"rtsp://…"``
     ``PIL.Image``              EXIF orientation applied, like a file
@@ -120,16 +123,66 @@ def _one(element: Any, position: int) -> Item:
 def _path(path: str) -> Images:
     here = Path(path)
     if here.is_dir():
-        return _files(find_images(here), f"{path}: the folder holds no images")
+        return _files(find_images(here), f"{path}: {NO_IMAGES}")
     if here.suffix.lower() in video.SUFFIXES and here.exists():
         return Images(_named(video.video_frames(path), path), fps=video.video_rate(path))
     if here.exists():
         return Images([_file(here)], 1)
+    if path.startswith("@"):
+        return Images(map(named_item, _listed(Path(path[1:]))))
     if glob.has_magic(path):
         matches = sorted(Path(match) for match in glob.glob(path, recursive=True))
         images = [p for p in matches if p.suffix.lower() in SUFFIXES and p.is_file()]
         return _files(images, f"{path}: the pattern matches {len(matches)} files or folders, none of them an image")
     raise DataError(f"{path}: there is no such file or folder; check the path")
+
+
+def image_names(source: str) -> Iterator[str]:
+    """The names of the items of :func:`open_images`, for a text source of single images; a folder is walked as it goes.
+
+    Raises as it does, and for videos and cameras, whose frames have no place of their own.
+    """
+    folder = Path(source)
+    if folder.is_dir():
+        names, complaint = walk_images(folder), f"{source}: {NO_IMAGES}"
+    else:
+        opened = open_images(source)
+        if opened.endless or opened.fps is not None:
+            raise DataError(
+                f"{source}: only single images are looked at in parts; give videos and cameras by themselves"
+            )
+        names, complaint = (item.name for item in opened.items), f"{source}: names no images"
+    first = next(names, None)
+    if first is None:
+        raise DataError(complaint)
+    yield first
+    yield from names
+
+
+def named_item(name: str) -> Item:
+    """The image file or URL of a name; whether it is there is seen when it is read."""
+    if name.lower().startswith(("http://", "https://")):
+        return Item(name, partial(_download, name))
+    return _file(name)
+
+
+def _listed(file: Path) -> Iterator[str]:
+    """The lines of a text file that are not blank. Raises at once if it cannot be read or names nothing."""
+    if not file.is_file():
+        raise DataError(f"@{file}: there is no such text file; give one with the path of an image a line")
+    names = _lines(file)
+    first = next(names, None)
+    if first is None:
+        raise DataError(f"@{file}: names no images; write the path of one a line")
+    return itertools.chain([first], names)
+
+
+def _lines(file: Path) -> Iterator[str]:
+    try:
+        with file.open(encoding="utf-8-sig") as lines:
+            yield from filter(None, (line.rstrip("\n") for line in lines))
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"@{file}: cannot be read ({error}); give a text file in UTF-8") from None
 
 
 def _address(source: str, scheme: str, rest: str) -> Images:
@@ -154,7 +207,7 @@ def _files(paths: Sequence[Path], complaint: str) -> Images:
     return Images([_file(path) for path in paths], len(paths))
 
 
-def _file(path: Path) -> Item:
+def _file(path: Path | str) -> Item:
     return Item(str(path), partial(decode_image, path), is_file=True)
 
 

@@ -70,16 +70,13 @@ def keep_best(
     """The scores with those of suppressed candidates set to 0. Candidates of score <= 0, and boxes that are not
     finite, do not take part.
 
-    To whatever makes a graph of a model it is one operator, ``baimu::keep_best``, whose result has a fixed shape.
+    Without gradients it is one operator, ``baimu::keep_best``, to whatever makes a graph of a model: what it finds in
+    between has no fixed shape.
     """
-    return _keep_best(boxes, scores, groups, iou_threshold)
+    keep = _keep_best if torch.is_grad_enabled() else _keep_best_operator
+    return keep(boxes, scores, groups, iou_threshold)
 
 
-@torch.library.custom_op(
-    "baimu::keep_best",
-    mutates_args=(),
-    schema="(Tensor boxes, Tensor scores, Tensor groups, float iou_threshold) -> Tensor",
-)
 def _keep_best(boxes: Tensor, scores: Tensor, groups: Tensor, iou_threshold: float) -> Tensor:
     image, position = ((scores > 0) & boxes.sum(-1).isfinite()).nonzero(as_tuple=True)
     group = groups[image, position]
@@ -91,7 +88,15 @@ def _keep_best(boxes: Tensor, scores: Tensor, groups: Tensor, iou_threshold: flo
     return survivors
 
 
-@_keep_best.register_fake
+_keep_best_operator = torch.library.custom_op(
+    "baimu::keep_best",
+    _keep_best,
+    mutates_args=(),
+    schema="(Tensor boxes, Tensor scores, Tensor groups, float iou_threshold) -> Tensor",
+)
+
+
+@_keep_best_operator.register_fake
 def _(boxes: Tensor, scores: Tensor, groups: Tensor, iou_threshold: float) -> Tensor:
     return torch.empty_like(scores)
 

@@ -10,6 +10,7 @@ from baimu.results.result import Result
 from baimu.results.segmentation import Area, Segmentation
 from baimu.results.text_label import TextLabel
 from baimu.results.tracks import Tracks
+from baimu.results.unread import Unread
 
 __all__ = [
     "Area",
@@ -27,4 +28,5 @@ __all__ = [
     "Segmentation",
     "TextLabel",
     "Tracks",
+    "Unread",
 ]
