@@ -27,6 +27,8 @@ _HOMES = {
     "load": "baimu.weights.checkpoint",
     "convert": "baimu.weights.conversion",
     "export": "baimu.deploy.export",
+    "bench": "baimu.deploy.bench",
+    "Bench": "baimu.deploy.bench_results",
     "predict": "baimu.inference.predictor",
     "predict_many": "baimu.deploy.scale",
     "explain": "baimu.inference.explaining",
@@ -41,6 +43,8 @@ __all__ = ["__version__", *_HOMES]
 
 if TYPE_CHECKING:
     from baimu.datasets.summary import data
+    from baimu.deploy.bench import bench
+    from baimu.deploy.bench_results import Bench
     from baimu.deploy.export import export
     from baimu.deploy.scale import predict_many
     from baimu.environment import env

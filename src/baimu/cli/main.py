@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 
 from baimu import __version__
 from baimu.cli import (
+    bench,
     convert,
     data,
     demo,
@@ -78,6 +79,7 @@ app.command("search")(search.search)
 app.command("models")(models.models)
 app.add_typer(weights.weights, name="weights")
 app.command("export")(export.export)
+app.command("bench")(bench.bench)
 app.command("convert")(convert.convert)
 app.command("data")(data.data)
 app.command("env")(env.env)
