@@ -84,7 +84,7 @@ class Bench:
             own = [f"batch {row.batch_size}"] * batches + [f"{row.threads} threads"] * threads
             value = row.score if scored else row.peak_mib
             points.append(Point(row.images_per_second or 0.0, value or 0.0, row.runtime, row.precision, ", ".join(own)))
-        y = f"{self.metric} on {self.data}" if scored else "peak memory of the process, MiB"
+        y = f"{self.metric} on {self.data}" if scored else "peak memory of the process, MiB (less is better)"
         title = f"{self.model}{' (random weights)' if self.weights == 'random' else ''} on {self._where}"
         return save(speed_chart(points, title, y, more_is_better=bool(scored)), path)
 

@@ -27,7 +27,6 @@ from baimu.inference.batches import group
 from baimu.inference.predictor import Predictor, load_model
 from baimu.layers.fold import optimize as fold
 from baimu.runtimes.exported import Exported, open_exported
-from baimu.training.evaluate import eval as evaluate
 
 FORKS = sys.platform == "linux"
 """Elsewhere each cell is a fresh process: forking one whose libraries have been loaded is not safe there."""
@@ -158,6 +157,8 @@ class Desk:
 
     def score(self, data: Any, split: str | None) -> tuple[str, float]:
         """The first figure of the task's protocol, by name and value."""
+        from baimu.training.evaluate import eval as evaluate  # later than what is measured: its charts take memory
+
         precision: Any = self.cell.precision if self.cell.runtime == "eager" else "fp32"
         batch_size, device = self.cell.batch_size, self.predictor.device
         found = evaluate(self.model, data, split=split, batch_size=batch_size, precision=precision, device=device)
