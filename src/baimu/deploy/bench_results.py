@@ -81,7 +81,7 @@ class Bench:
         batches, threads = (len({getattr(row, key) for row in rows}) > 1 for key in ("batch_size", "threads"))
         points = []
         for row in rows:
-            own = [f"batch {row.batch_size}"] * batches + [f"{row.threads} threads"] * threads
+            own = [f"batch {row.batch_size}"] * batches + [f"{row.threads} thread{'s' * (row.threads > 1)}"] * threads
             value = row.score if scored else row.peak_mib
             points.append(Point(row.images_per_second or 0.0, value or 0.0, row.runtime, row.precision, ", ".join(own)))
         y = f"{self.metric} on {self.data}" if scored else "peak memory of the process, MiB (less is better)"
@@ -120,9 +120,11 @@ class Bench:
         first, last = self.load_average
         heats = max((row.heat for row in self.rows), default=0)
         parts = f", in {heats} groups that each took turns" if heats > 1 else ""
+        is_busy = first > self.environment["cores"] + 0.5
+        busy = ": others compute here too, trust CPU ms/image more than ms" if is_busy else ""
         return (
             f"{self.model} ({self.task}{random}), {self.images} as {shape}{score}\n{self._where}; {self.turns} turns, "
-            f"{self.seconds:g} s a row{parts}; load average {first:.1f} to {last:.1f}"
+            f"{self.seconds:g} s a row{parts}; load average {first:.1f} to {last:.1f}{busy}"
         )
 
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patheffects import withStroke
 from matplotlib.text import Text
 from matplotlib.ticker import LogLocator, NullLocator
 from matplotlib.transforms import Bbox
@@ -20,6 +21,8 @@ MARKERS = "osD^vP*X"
 FRONT = "#9ca3af"
 REACHES = (9, 16, 26, 40, 58)
 """Distances of a label from its point that are tried, in points of type, the nearest first."""
+MANY = 16
+"""Points, beyond which only the best and the fastest of each runtime and precision are named."""
 DIRECTIONS = ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (1, -1), (-1, 1), (-1, -1))
 
 
@@ -35,7 +38,7 @@ class Point(NamedTuple):
 
 def speed_chart(points: Sequence[Point], title: str, y: str, *, more_is_better: bool) -> Figure:
     """A colour a runtime, a marker a precision, a name at each point that has room for it, and a line through those
-    that no other is better than in speed and value. Names do not overlap; where there is no room the legend tells."""
+    that no other is better than in speed and value. Names do not overlap; of a point without one the legend tells."""
     made = figure(9.5, 5.4)
     axes = styled(made.subplots(), title, "images a second, without reading (logarithmic)", y)
     runtimes = list(dict.fromkeys(point.runtime for point in points))
@@ -57,7 +60,7 @@ def speed_chart(points: Sequence[Point], title: str, y: str, *, more_is_better: 
         )
     _scales(axes, points)
     _legend(axes, runtimes, precisions, line=len(best) > 1)
-    _labels(made, axes, sorted(points, key=lambda point: point not in best))
+    _labels(made, axes, _named(points, best), points)
     return made
 
 
@@ -71,6 +74,15 @@ def front(points: Iterable[Point], *, more_is_better: bool) -> list[Point]:
             kept.append(point)
             best = value
     return kept[::-1]
+
+
+def _named(points: Sequence[Point], best: Sequence[Point]) -> list[Point]:
+    """The points that get a name, the most interesting first."""
+    fastest: dict[tuple[str, str], Point] = {}
+    for point in sorted(points, key=lambda point: point.speed):
+        fastest[point.runtime, point.precision] = point
+    rest = [] if len(points) > MANY else points
+    return list(dict.fromkeys([*best, *fastest.values(), *rest]))
 
 
 def _scales(axes: Axes, points: Sequence[Point]) -> None:
@@ -102,15 +114,15 @@ def _legend(axes: Axes, runtimes: Sequence[str], precisions: Sequence[str], *, l
     written(made.get_texts(), names)
 
 
-def _labels(made: Figure, axes: Axes, points: Sequence[Point]) -> None:
-    """Names beside their points, the first of them first, in the nearest place where nothing else is; a thin line
-    leads to those further away."""
+def _labels(made: Figure, axes: Axes, named: Sequence[Point], points: Sequence[Point]) -> None:
+    """Names beside their points, the first of them first, in the nearest place where no other name nor point is; a thin
+    line leads to those further away."""
     made.draw_without_rendering()  # only now it is known what lies where
     renderer: Any = made.canvas.get_renderer()  # pyright: ignore[reportAttributeAccessIssue]  # Agg's, of figure()
     dot, frame = 5 * made.dpi / 72, axes.get_window_extent(renderer)
     places = [axes.transData.transform((point.speed, point.value)) for point in points]
     taken = [Bbox.from_extents(x - dot, y - dot, x + dot, y + dot) for x, y in places]
-    for point in points:
+    for point in named:
         name = f"{point.runtime} {point.precision}" + (f", {point.setting}" if point.setting else "")
         for reach, (dx, dy) in product(REACHES, DIRECTIONS):
             label = axes.annotate(
@@ -125,6 +137,7 @@ def _labels(made: Figure, axes: Axes, points: Sequence[Point]) -> None:
                 arrowprops={"arrowstyle": "-", "color": FRONT, "linewidth": 0.5} if reach > REACHES[0] else None,
                 zorder=4,
             )
+            label.set_path_effects([withStroke(linewidth=2.5, foreground="white")])
             label.set_in_layout(False)
             label.update_positions(renderer)
             box = Text.get_window_extent(label, renderer)  # of the words, without the line that leads to them
