@@ -35,6 +35,7 @@ _HOMES = {
     "track": "baimu.inference.tracking",
     "index": "baimu.inference.searching",
     "search": "baimu.inference.searching",
+    "serve": "baimu.deploy.serving.server",
     "data": "baimu.datasets.summary",
     "env": "baimu.environment",
 }
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from baimu.deploy.bench_results import Bench
     from baimu.deploy.export import export
     from baimu.deploy.scale import predict_many
+    from baimu.deploy.serving.server import serve
     from baimu.environment import env
     from baimu.inference.explaining import explain
     from baimu.inference.predictor import predict

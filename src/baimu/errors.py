@@ -17,6 +17,8 @@ class DataError(BaimuError):
 class ImageError(DataError):
     """One image cannot be decoded into right pixels; the message starts with its path."""
 
+    too_large = False  # whether it has more pixels than are decoded
+
 
 class CheckpointError(BaimuError):
     """A checkpoint is damaged, or belongs to another model or another class count."""

@@ -22,6 +22,7 @@ from baimu.cli import (
     models,
     predict,
     search,
+    serve,
     track,
     train,
     weights,
@@ -76,6 +77,7 @@ app.command("explain")(explain.explain)
 app.command("track")(track.track)
 app.command("index")(index.index)
 app.command("search")(search.search)
+app.command("serve")(serve.serve)
 app.command("models")(models.models)
 app.add_typer(weights.weights, name="weights")
 app.command("export")(export.export)

@@ -161,10 +161,12 @@ def _open(source: str | os.PathLike[str] | bytes, label: str) -> Image.Image:
 
 
 def _too_large(label: str) -> ImageError:
-    return ImageError(
+    error = ImageError(
         f"{label}: has more than {Image.MAX_IMAGE_PIXELS} pixels, which could fill the memory; "
         "if you trust the file, raise PIL.Image.MAX_IMAGE_PIXELS, or scale it down"
     )
+    error.too_large = True
+    return error
 
 
 def _why_not(source: str | os.PathLike[str] | bytes, error: Exception) -> str:
