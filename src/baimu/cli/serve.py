@@ -21,6 +21,14 @@ Models = Annotated[
         "first is the default.",
     ),
 ]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="An option of the models' task for all requests, such as score_threshold=0.5; repeat at will.",
+    ),
+]
 Token = Annotated[
     str | None,
     typer.Option(
@@ -42,9 +50,7 @@ def serve(
     readers: Annotated[int, typer.Option(min=1, help="Threads that decode and resize.")] = 2,
     device: Annotated[str | None, typer.Option(help="For example cuda, cuda:1, mps or cpu.")] = None,
     precision: Annotated[str, typer.Option(help="fp32, bf16 or fp16.")] = "fp32",
-    option: Annotated[
-        list[str] | None, typer.Option(metavar="KEY=VALUE", help="An option of baimu predict, for all requests.")
-    ] = None,
+    settings: Settings = None,
     allow: Annotated[
         list[str] | None, typer.Option(metavar="KEY", help="An option that costs more, opened to requests: scales.")
     ] = None,
@@ -64,7 +70,7 @@ def serve(
 
     Example: baimu serve runs/demo
 
-    Example: baimu serve cells=runs/cells fcos_r50_fpn.coco --port 9000 --option score_threshold=0.5
+    Example: baimu serve cells=runs/cells fcos_r50_fpn.coco --port 9000 --set score_threshold=0.5
 
     Example: curl --data-binary @photo.jpg http://127.0.0.1:8000/predict
     """
@@ -92,14 +98,14 @@ def serve(
         hosts=allow_host,
         allow=allow or (),
         told=_tell,
-        **_pairs(option or ()),
+        **_pairs(settings or ()),
     )
 
 
 def _pairs(texts: Sequence[str]) -> dict[str, Any]:
     for text in texts:
         if "=" not in text:
-            raise BaimuError(f"--option {text}: write KEY=VALUE, as in score_threshold=0.5")
+            raise BaimuError(f"--set {text}: write KEY=VALUE, as in score_threshold=0.5")
     return dict(text.split("=", 1) for text in texts)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import math
-import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -12,6 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from baimu.deploy.serving.limits import Refusal
 from baimu.errors import BaimuError, unknown
+from baimu.inference.options import option_types
 
 FREE = frozenset({"score_threshold", "iou_threshold", "classes", "top", "flip", "confidence", "to", "language_weight"})
 """Options that anyone may give: they name no file, and cost no more than twice the work."""
@@ -31,11 +31,10 @@ class Options:
     def __init__(
         self, name: str, task: Callable[..., Any], *, own: Mapping[str, Any] | None = None, allow: Iterable[str] = ()
     ) -> None:
-        hints = typing.get_type_hints(task.__init__ if inspect.isclass(task) else task)
-        parameters = [p for p in inspect.signature(task).parameters.values() if p.kind is p.KEYWORD_ONLY]
+        kinds, signature = option_types(task), inspect.signature(task)
         self.name = name
-        self.types = {p.name: TypeAdapter(hints[p.name]) for p in parameters}
-        self._files = {p.name for p in parameters if "Path" in str(hints[p.name])}
+        self.types = {option: TypeAdapter(kind) for option, kind in kinds.items()}
+        self._files = {option for option, kind in kinds.items() if "Path" in str(kind)}
         for option in [*allow, *(own or {})]:
             if option not in self.types:
                 raise unknown(f"option of {name}", option, self.types)
@@ -46,7 +45,7 @@ class Options:
             self.own = {option: self._value(option, value) for option, value in (own or {}).items()}
         except Refusal as refusal:
             raise BaimuError(refusal.message) from None
-        self.defaults = {p.name: p.default for p in parameters} | self.own
+        self.defaults = {option: signature.parameters[option].default for option in kinds} | self.own
 
     def parse(self, query: Sequence[tuple[str, str]]) -> Given:
         """All options of a request, sorted; a :class:`Refusal` of 422 says what is wrong with one."""
