@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -30,6 +31,7 @@ def reference(schema: dict[str, Any]) -> str:
     title = f"{_text(schema['info']['title'])} {_text(schema['info']['version'])}"
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}: interface</title>'
+        '<link rel="icon" href="data:,">'
         f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{STYLE}</style></head><body>'
         f"<h1>{title}</h1><p>{_text(schema['info'].get('description', ''))}</p>"
         '<p><a href="openapi.json">openapi.json</a> for programs; <a href="./">a page</a> to try an image.</p>'
@@ -80,4 +82,5 @@ def _words(schema: dict[str, Any]) -> Iterator[str]:
 
 
 def _text(text: Any) -> str:
-    return html.escape(str(text))
+    """Safe in HTML; what stands between backticks is code."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(str(text)))
