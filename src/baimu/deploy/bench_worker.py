@@ -160,8 +160,7 @@ class Desk:
         from baimu.training.evaluate import eval as evaluate  # later than what is measured: its charts take memory
 
         precision: Any = self.cell.precision if self.cell.runtime == "eager" else "fp32"
-        batch_size, device = self.cell.batch_size, self.predictor.device
-        found = evaluate(self.model, data, split=split, batch_size=batch_size, precision=precision, device=device)
+        found = evaluate(self.model, data, split=split, precision=precision, device=self.predictor.device)
         name, value = next(iter(found.figures().items()))
         return name, float(value)
 
