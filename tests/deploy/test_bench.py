@@ -43,7 +43,7 @@ class Seen:
 def classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint, and beside it ``data``, a folder of pictures for each of its two classes."""
     folder = tmp_path_factory.mktemp("bench")
-    model = baimu.create_model("squeezenet1_1", num_classes=2)
+    model: Any = baimu.create_model("squeezenet1_1", num_classes=2)
     model.classes, model.preprocess = CLASSES, model.preprocess.replace(size=32)
     state = {f"model.{name}": value for name, value in model.state_dict().items()}
     write_archive(folder / "tiny.safetensors", state, describe(model))
@@ -181,8 +181,8 @@ def test_json_says_what_the_rows_say(seen: Seen) -> None:
 
 def test_the_table_has_a_line_a_measured_row(seen: Seen) -> None:
     lines = str(seen.found).splitlines()
-    assert (
-        lines[0] == "squeezenet1_1 (classification), 8 drawn scenes of 640x480 as 3x32x32; top1 on " + seen.found.data
+    assert lines[0] == "squeezenet1_1 (classification), 8 drawn scenes of 640x480 as 3x32x32; top1 on " + str(
+        seen.found.data
     )
     assert lines[2].split()[:6] == ["runtime", "precision", "batch", "threads", "ms", "p90"]
     assert lines[2].split()[-2:] == ["score", "change"]

@@ -6,6 +6,7 @@ from itertools import combinations
 
 import pytest
 from matplotlib.text import Annotation, Text
+from matplotlib.transforms import Bbox
 
 from baimu.draw.speed import Point, front, speed_chart
 
@@ -17,7 +18,7 @@ POINTS = [
 ]
 
 
-def labels(points: list[Point], *, more_is_better: bool = True) -> list[tuple[str, object]]:
+def labels(points: list[Point], *, more_is_better: bool = True) -> list[tuple[str, Bbox]]:
     made = speed_chart(points, "speed", "score", more_is_better=more_is_better)
     made.draw_without_rendering()
     renderer = made.canvas.get_renderer()  # pyright: ignore[reportAttributeAccessIssue]
