@@ -119,7 +119,8 @@ class Desk:
         if not self.predictor.task.pads:
             return [medium.collate([one] * size, preprocess) for one in ready]
         count = max(1, len(ready) // size)
-        return [medium.collate(part, preprocess) for part in group(islice(cycle(ready), count * size), size, True)]
+        turn = list(islice(cycle(ready), count * size))
+        return [medium.collate(turn[i : i + size], preprocess) for i in range(0, len(turn), size)]
 
     def _ask(self, batch: Any) -> None:
         self.predictor.predict_batch(batch)
