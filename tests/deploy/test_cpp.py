@@ -119,6 +119,13 @@ def test_detectors_as_in_python_whatever_the_batch(built, files, images, name, b
     _same_objects(found, predict(MODELS[name](), images, batch_size=batch))
 
 
+@pytest.mark.parametrize("name", ["fcos", "faster_rcnn"])
+def test_batches_of_equal_sizes_say_what_single_images_do(built, files, images, name):
+    command = (files / f"{name}.torchscript", *images, *images[::-1], "--equal-sizes", "--batch")
+    found = _lines(built("baimu_predict", *command, 10))
+    _same_objects(found, predict(MODELS[name](), [*images, *images[::-1]], batch_size=1))
+
+
 def _same_classes(found: Sequence[dict[str, Any]], expected: Sequence[Any]) -> None:
     assert [one["source"] for one in found] == [one.source for one in expected]
     for ours, theirs in zip(found, expected, strict=True):

@@ -1,7 +1,7 @@
 # The libtorch inside a pip-installed torch, or an unpacked one: -DLIBTORCH=FOLDER (that with include/ and lib/).
 #
 # torch's own TorchConfig.cmake asks for the whole CUDA toolkit of the release that a wheel was built with, though a
-# program that computes on the CPU needs none of it. This looks for the headers and the three libraries alone.
+# program that computes on the CPU needs none of it. This looks for the headers and two libraries alone.
 
 set(LIBTORCH "" CACHE PATH "The folder of torch, with include/ and lib/; empty: that of the Python found")
 if(NOT LIBTORCH)
@@ -17,16 +17,13 @@ else()
 endif()
 
 find_path(LIBTORCH_INCLUDE ATen/ATen.h PATHS ${_libtorch}/include NO_DEFAULT_PATH)
-set(LIBTORCH_LIBRARIES)
-foreach(_name torch torch_cpu c10)
-  find_library(LIBTORCH_${_name} ${_name} PATHS ${_libtorch}/lib NO_DEFAULT_PATH)
-  list(APPEND LIBTORCH_LIBRARIES ${LIBTORCH_${_name}})
-endforeach()
+find_library(LIBTORCH_CPU torch_cpu PATHS ${_libtorch}/lib NO_DEFAULT_PATH)
+find_library(LIBTORCH_C10 c10 PATHS ${_libtorch}/lib NO_DEFAULT_PATH)
 
 include(FindPackageHandleStandardArgs)
 find_package_handle_standard_args(
   Libtorch
-  REQUIRED_VARS LIBTORCH_INCLUDE LIBTORCH_torch_cpu LIBTORCH_c10
+  REQUIRED_VARS LIBTORCH_INCLUDE LIBTORCH_CPU LIBTORCH_C10
   REASON_FAILURE_MESSAGE "pip install torch for the Python found (-DPython3_EXECUTABLE=...), or give -DLIBTORCH=FOLDER")
 
 if(Libtorch_FOUND AND NOT TARGET Libtorch::Libtorch)
@@ -35,5 +32,9 @@ if(Libtorch_FOUND AND NOT TARGET Libtorch::Libtorch)
   set_target_properties(
     Libtorch::Libtorch
     PROPERTIES INTERFACE_INCLUDE_DIRECTORIES "${LIBTORCH_INCLUDE};${LIBTORCH_INCLUDE}/torch/csrc/api/include"
-               INTERFACE_LINK_LIBRARIES "${LIBTORCH_torch_cpu};${LIBTORCH_c10}")
+               INTERFACE_LINK_LIBRARIES "${LIBTORCH_CPU};${LIBTORCH_C10}")
+  # What AOTInductor compiled loads libtorch.so when it is opened; only an RPATH, unlike a RUNPATH, serves that too.
+  if(UNIX AND NOT APPLE)
+    set_property(TARGET Libtorch::Libtorch PROPERTY INTERFACE_LINK_OPTIONS "-Wl,--disable-new-dtags")
+  endif()
 endif()

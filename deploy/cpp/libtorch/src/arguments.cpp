@@ -13,6 +13,7 @@ baimu_predict MODEL [IMAGE...] --benchmark images per second for batches of 1, 2
 MODEL is a file of baimu export: .torchscript or .aoti.pt2. IMAGE is a PPM, JPEG or PNG.
 
 --batch N         images looked at together (8)
+--equal-sizes     of detectors: together only what has one size, so that nothing depends on the padding of others
 --latency MS      of standard input: how long an image waits for others (20)
 --score S         of detectors: the lowest score told (0.3)
 --top N           of classifiers: classes told (5)
@@ -54,6 +55,8 @@ std::optional<Arguments> parse_arguments(const std::vector<std::string>& words) 
     if (word == "--help" || word == "-h") return std::nullopt;
     if (word == "--benchmark") {
       out.benchmark = true;
+    } else if (word == "--equal-sizes") {
+      out.mix_sizes = false;
     } else if (word.compare(0, 2, "--") == 0) {
       if (i + 1 == words.size()) throw Error(word + ": its value is missing; see --help");
       set(out, word, words[++i]);

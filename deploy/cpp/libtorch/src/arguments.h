@@ -19,6 +19,7 @@ struct Arguments {
   int top = 5;
   int threads = 1;
   std::vector<std::string> operators;
+  bool mix_sizes = true;
   bool benchmark = false;
 
   bool from_stdin() const { return images.size() == 1 && images[0] == "-"; }

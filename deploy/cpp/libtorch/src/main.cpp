@@ -63,7 +63,7 @@ int run(const std::vector<std::string>& words) {
   for (const std::string& path : arguments->operators) load_operators(path);
   Card card = Card::parse(read_card(arguments->model), arguments->model);
   Program program(arguments->model);
-  const auto model = make_model(program, std::move(card), arguments->score, arguments->top);
+  const auto model = make_model(program, std::move(card), *arguments);
   if (!arguments->benchmark) return predict(*model, *arguments);
   run_benchmark(*model, *arguments);
   return 0;

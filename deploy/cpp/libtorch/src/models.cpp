@@ -36,19 +36,28 @@ void require_shape(const Array& array, const std::vector<std::int64_t>& shape, c
 
 }  // namespace
 
-BatchDetector::BatchDetector(Program& program, Card card, float score)
-    : BatchModel(program, std::move(card)), score_(score) {
+BatchDetector::BatchDetector(Program& program, Card card, float score, bool mix_sizes)
+    : BatchModel(program, std::move(card)), score_(score), mix_sizes_(mix_sizes) {
   if (!card_.has_output("counts")) throw Error("the graph ends before NMS; export the model without raw");
 }
 
 std::vector<std::vector<Detection>> BatchDetector::detect(const std::vector<Prepared>& images) {
+  std::vector<std::vector<Detection>> out;
+  if (mix_sizes_) detect_together(images, out);
+  else
+    for (const std::vector<Prepared>& part : parts_of_equal_size(images)) detect_together(part, out);
+  return out;
+}
+
+void BatchDetector::detect_together(const std::vector<Prepared>& images, std::vector<std::vector<Detection>>& out) {
   const std::vector<Array> found = program_.run(collate(images, card_), card_.takes_sizes);
   if (found.size() < 4 || found[1].shape.size() != 2) throw Error("the graph gave no detections");
   const auto batch = static_cast<std::int64_t>(images.size()), most = found[1].shape[1];
   require_shape(found[0], {batch, most, 4}, "boxes");
   require_shape(found[1], {batch, most}, "scores");
   require_shape(found[2], {batch, most}, "labels");
-  std::vector<std::vector<Detection>> out(images.size());
+  const std::size_t before = out.size();
+  out.resize(before + images.size());
   for (std::size_t i = 0; i < images.size() * static_cast<std::size_t>(most); ++i) {
     Detection one{{}, found[1].values[i], static_cast<int>(found[2].values[i])};
     if (one.label < 0 || !(one.score >= score_)) continue;  // label -1 is padding
@@ -56,9 +65,8 @@ std::vector<std::vector<Detection>> BatchDetector::detect(const std::vector<Prep
     const std::size_t image = i / static_cast<std::size_t>(most);
     std::copy_n(found[0].values.data() + 4 * i, 4, one.box);
     to_source(one.box, images[image].frame);
-    out[image].push_back(one);
+    out[before + image].push_back(one);
   }
-  return out;
 }
 
 std::vector<std::string> BatchDetector::tell(const std::vector<Prepared>& images) {
@@ -112,9 +120,10 @@ std::vector<std::string> BatchClassifier::tell(const std::vector<Prepared>& imag
   return lines;
 }
 
-std::unique_ptr<BatchModel> make_model(Program& program, Card card, float score, int top) {
-  if (card.task == "detection") return std::make_unique<BatchDetector>(program, std::move(card), score);
-  if (card.task == "classification") return std::make_unique<BatchClassifier>(program, std::move(card), top);
+std::unique_ptr<BatchModel> make_model(Program& program, Card card, const Arguments& arguments) {
+  if (card.task == "detection")
+    return std::make_unique<BatchDetector>(program, std::move(card), arguments.score, arguments.mix_sizes);
+  if (card.task == "classification") return std::make_unique<BatchClassifier>(program, std::move(card), arguments.top);
   throw Error("the task " + card.task + " is not one of this program's: detection and classification");
 }
 

@@ -4,13 +4,14 @@
 #include <string>
 #include <vector>
 
+#include "arguments.h"
 #include "card.h"
 #include "preprocess.h"
 #include "program.h"
 
 namespace baimu {
 
-/// A model that looks at several images at once. What it says of one does not depend on the others, up to rounding.
+/// A model that looks at several images at once.
 class BatchModel {
  public:
   virtual ~BatchModel() = default;
@@ -36,15 +37,20 @@ struct Detection {
 /// Detectors, whose NMS is in the graph.
 class BatchDetector : public BatchModel {
  public:
-  /// `score`: the lowest that is told.
-  BatchDetector(Program& program, Card card, float score);
+  /// `score`: the lowest that is told. `mix_sizes`: images of several sizes share a batch; the graph knows what is
+  /// padding, but its convolutions and group norms see it. Without, they are looked at in parts of equal size, and what
+  /// is said of one does not depend on the others.
+  BatchDetector(Program& program, Card card, float score, bool mix_sizes);
 
-  /// The objects in each image, best first. Images of several sizes may share a batch: the graph knows what is padding.
+  /// The objects in each image, best first.
   std::vector<std::vector<Detection>> detect(const std::vector<Prepared>& images);
   std::vector<std::string> tell(const std::vector<Prepared>& images) override;
 
  private:
+  void detect_together(const std::vector<Prepared>& images, std::vector<std::vector<Detection>>& out);
+
   float score_;
+  bool mix_sizes_;
 };
 
 struct Guess {
@@ -66,6 +72,6 @@ class BatchClassifier : public BatchModel {
 };
 
 /// What the card's task asks for. Throws an Error for one that this program does not know.
-std::unique_ptr<BatchModel> make_model(Program& program, Card card, float score, int top);
+std::unique_ptr<BatchModel> make_model(Program& program, Card card, const Arguments& arguments);
 
 }  // namespace baimu
