@@ -19,6 +19,7 @@ import json
 import os
 import platform
 import signal
+import socket
 import statistics
 import subprocess
 import sys
@@ -35,7 +36,6 @@ import PIL.Image
 CLIENTS = (1, 8, 64)
 IMAGES = 16
 TICKS = os.sysconf("SC_CLK_TCK")
-PORT = 8151
 PEERS = {
     "FastAPI, model.predict": ["serving_peers.py", "predict"],
     "FastAPI, torchvision": ["serving_peers.py", "torchvision"],
@@ -106,7 +106,7 @@ class Program:
                 return
             except (OSError, http.client.HTTPException, ValueError):
                 time.sleep(0.5)
-        raise RuntimeError(f"the server on port {self.port} does not answer")
+        raise RuntimeError(f"the server on port {self.port} does not answer; it left {self.process.poll()}")
 
     def cpu(self) -> float:
         """Seconds of its processes and of those that they waited for."""
@@ -191,15 +191,22 @@ def measure(program: Program, count: int, seconds: float, bodies: list[bytes], k
     }
 
 
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
+
+
 def programs(folder: Path, threads: int, precision: str) -> dict[str, Program]:
     checkpoint, state = write_model(folder)
     same = ["--threads", str(threads), "--precision", precision]
-    served = ["-m", "baimu", "serve", str(checkpoint), "--port", str(PORT), *same]
-    made = {"baimu serve": Program([sys.executable, *served], PORT)}
-    for port, (name, (script, *kind)) in enumerate(PEERS.items(), PORT + 1):
+    port = free_port()
+    served = ["-m", "baimu", "serve", str(checkpoint), "--port", str(port), *same]
+    made = {"baimu serve": Program([sys.executable, *served], port)}
+    for name, (script, *kind) in PEERS.items():
         if name == "litserve" and importlib.util.find_spec("litserve") is None:
             print("litserve is not installed and left out", file=sys.stderr)
             continue
+        port = free_port()
         given = [*kind, "--port", str(port), "--checkpoint", str(checkpoint), "--state", str(state), *same]
         made[name] = Program([sys.executable, str(Path(__file__).with_name(script)), *given], port)
     return made
@@ -213,6 +220,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1, help="of torch, in each server")
     parser.add_argument("--precision", default="fp32", choices=["fp32", "bf16"])
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(1))  # so that the servers end with it
     bodies = files()
     rounds: dict[str, dict[str, list[Any]]] = {}
     with tempfile.TemporaryDirectory() as folder:

@@ -32,7 +32,7 @@ def classifier() -> Any:
     """A real network, small."""
     torch.manual_seed(0)
     model = create_model("resnet18", num_classes=5).eval()
-    model.preprocess = Preprocess(resize="crop", size=48)
+    model.preprocess = Preprocess(resize="crop", size=64)
     return model
 
 
@@ -216,6 +216,19 @@ def test_texts(start) -> None:
     assert named["text"] == "/etc/passwd"
     assert ask(server.url, "/predict", encoded(noise(0, 9, 9))).code == "not_text"
     assert ask(server.url, "/predict", b"a", Accept="image/png").code == "not_acceptable"
+
+
+def test_an_exported_file_serves_like_its_model(start, classifier, tmp_path) -> None:
+    path = tmp_path / "net.torchscript"
+    baimu.export(classifier, path, format="torchscript")
+    server = start(str(path))
+    files = [encoded(noise(i, 50 + i, 70), "BMP") for i in range(4)]
+    answers = ask(server.url, "/models/net/predict", multipart(*files), **FORM).json["results"]
+    for served, found in zip(answers, baimu.predict(baimu.load(path), files), strict=True):
+        assert [c["name"] for c in served["classes"]] == [guess.name for guess in found.best]
+        np.testing.assert_allclose(
+            [c["score"] for c in served["classes"]], [guess.score for guess in found.best], rtol=2e-6, atol=0
+        )
 
 
 def test_names_are_found_and_must_differ(tmp_path) -> None:
