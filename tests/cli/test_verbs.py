@@ -19,8 +19,8 @@ from baimu.errors import BaimuError
 from .conftest import TINY
 
 VERBS = (
-    *("demo", "train", "eval", "predict", "explain", "track", "index", "search"),
-    *("models", "convert", "data", "env"),
+    *("demo", "train", "eval", "predict", "explain", "track", "index", "search", "serve"),
+    *("models", "export", "bench", "convert", "data", "env"),
 )
 
 

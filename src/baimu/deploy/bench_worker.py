@@ -23,7 +23,6 @@ from torch import nn
 import baimu.deploy.export as exporting  # with what it imports, before any process is forked
 from baimu.deploy.bench_cells import Cell
 from baimu.errors import BaimuError
-from baimu.inference.batches import group
 from baimu.inference.predictor import Predictor, load_model
 from baimu.layers.fold import optimize as fold
 from baimu.runtimes.exported import Exported, open_exported
