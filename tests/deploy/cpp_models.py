@@ -78,7 +78,14 @@ def cubic_classifier() -> Any:
     return classifier(interpolation="bicubic", crop_share=1.0)
 
 
-MODELS = {make.__name__: make for make in (fcos, faster_rcnn, classifier, free_classifier, cubic_classifier)}
+def padded_classifier() -> Any:
+    model = classifier()
+    model.preprocess = Preprocess(resize="none", pad_to=32, mean=(10, 120, 250), channel_order="bgr")
+    return model
+
+
+MAKERS = (fcos, faster_rcnn, classifier, free_classifier, cubic_classifier, padded_classifier)
+MODELS = {make.__name__: make for make in MAKERS}
 
 
 def main(folder: Path) -> None:

@@ -38,6 +38,7 @@ Built = Callable[..., subprocess.CompletedProcess[str]]
 @pytest.fixture(scope="session")
 def built() -> Built:
     """Runs a program of the build, which is made once for these sources, this torch and this compiler."""
+    fcntl = pytest.importorskip("fcntl", reason="needs a system with fcntl")
     compiler = shutil.which(os.environ.get("CXX", "c++"))
     if shutil.which("cmake") is None or compiler is None:
         pytest.skip("needs cmake and a C++ compiler on the PATH")
@@ -47,19 +48,22 @@ def built() -> Built:
             state.update(path.read_bytes())
     cache = Path(os.environ.get("XDG_CACHE_HOME", tempfile.gettempdir())) / "baimu-tests"
     folder = cache / f"libtorch-{state.hexdigest()[:16]}"
-    if not (folder / "done").exists():
-        shutil.rmtree(folder, ignore_errors=True)
-        options = (
-            "-DCMAKE_CXX_FLAGS_RELEASE=-O1",
-            "-DCMAKE_CXX_FLAGS=-Werror",
-            f"-DPython3_EXECUTABLE={sys.executable}",
-        )
-        _succeed("cmake", "-S", str(SOURCES), "-B", str(folder), *options)
-        _succeed("cmake", "--build", str(folder), "--parallel", "2")
-        (folder / "done").touch()
+    cache.mkdir(parents=True, exist_ok=True)
+    with open(cache / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # of several workers one builds
+        if not (folder / "done").exists():
+            _build(folder)
     return lambda name, *words, **options: subprocess.run(
         [folder / name, *map(str, words)], capture_output=True, text=True, timeout=120, check=False, **options
     )
+
+
+def _build(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    flags = ("-DCMAKE_CXX_FLAGS_RELEASE=-O1", "-DCMAKE_CXX_FLAGS=-Werror", f"-DPython3_EXECUTABLE={sys.executable}")
+    _succeed("cmake", "-S", str(SOURCES), "-B", str(folder), *flags)
+    _succeed("cmake", "--build", str(folder), "--parallel", "2")
+    (folder / "done").touch()
 
 
 def _succeed(*command: str) -> None:
@@ -134,7 +138,7 @@ def _same_classes(found: Sequence[dict[str, Any]], expected: Sequence[Any]) -> N
         np.testing.assert_allclose([one["score"] for one in ours["classes"]], scores, rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["classifier", "cubic_classifier", "free_classifier"])
+@pytest.mark.parametrize("name", ["classifier", "cubic_classifier", "free_classifier", "padded_classifier"])
 @pytest.mark.parametrize("batch", [1, 6])
 def test_classifiers_as_in_python(built, files, images, name, batch):
     pictures = [*images, images[0], images[0]]  # the last two share a batch whatever their size

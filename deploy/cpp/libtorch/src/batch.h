@@ -8,7 +8,7 @@
 
 namespace baimu {
 
-/// Several images as one input of a graph: RGB bytes (B, H, W, 3), zero at the right and bottom of the smaller ones.
+/// Several images as one input of a graph: RGB bytes (B, H, W, 3), padded at the right and bottom.
 struct Batch {
   std::int64_t count = 0;
   Size size;

@@ -1,6 +1,7 @@
 #include "card.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "error.h"
 #include "json.h"
@@ -25,6 +26,13 @@ Preprocess preprocess_of(const Json& values) {
   p.crop_share = values["crop_share"].number();
   p.interpolation = values["interpolation"].text();
   if (!values["width"].is_null()) p.width = values["width"].integer();
+  const Json::Array& mean = values["mean"].items();  // three in the order of the channels, or one of grey
+  if (mean.size() != 3 && mean.size() != 1) throw Error("its mean is not of 1 or 3 channels");
+  const bool bgr = values["channel_order"].text() == "bgr";
+  for (std::size_t i = 0; i < 3; ++i) {
+    const double byte = std::nearbyint(mean[mean.size() == 1 ? 0 : bgr ? 2 - i : i].number());
+    p.padding[i] = static_cast<unsigned char>(std::clamp(byte, 0.0, 255.0));
+  }
   if (p.size < 1 || p.max_size < 1 || p.pad_to < 1) throw Error("a size of its preprocessing is below 1");
   return p;
 }
@@ -46,7 +54,8 @@ Card Card::parse(const std::string& json, const std::string& path) {
     if (!values["fixed_size"].is_null()) {
       const auto& sides = values["fixed_size"].items();
       if (sides.size() != 2) throw Error("its fixed size is no height and width");
-      card.fixed_size = Size{sides[0].integer(), sides[1].integer()};
+      const auto side = [](const Json& value) { return value.is_null() ? 0 : value.integer(); };
+      card.fixed_size = {side(sides[0]), side(sides[1])};
     }
     return card;
   } catch (const Error& error) {

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,6 +15,7 @@ struct Preprocess {
   int pad_to = 32;
   double crop_share = 0.875;
   int width = 0;  // of stretch, where it makes no square
+  unsigned char padding[3] = {0, 0, 0};  // RGB: the bytes next to the mean
 };
 
 struct Size {
@@ -32,7 +32,7 @@ struct Card {
   Preprocess preprocess;
   std::vector<std::string> outputs;
   bool takes_sizes = false;
-  std::optional<Size> fixed_size;
+  Size fixed_size;  // of the input; 0: a free side
 
   /// `path` is for the messages of the Errors that it throws.
   static Card parse(const std::string& json, const std::string& path);
