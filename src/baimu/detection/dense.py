@@ -8,6 +8,7 @@ from torch import Tensor
 
 from baimu.detection.detector import Candidates
 from baimu.ops.boxes import clip_boxes
+from baimu.ops.top import top
 
 
 def flatten_map(x: Float[Tensor, "b ak h w"], channels: int) -> Float[Tensor, "b p k"]:
@@ -25,9 +26,9 @@ def best_pairs(
     a prior among the N with the best class each.
     """
     classes = logits.shape[2]
-    priors = logits.amax(2).topk(min(limit, logits.shape[1])).indices
+    priors = top(logits.amax(2), limit).indices
     rows = logits.gather(1, priors[..., None].expand(-1, -1, classes)).flatten(1)
-    best, place = rows.topk(min(limit, rows.shape[1]))
+    best, place = top(rows, limit)
     return best, priors.gather(1, place // classes), place % classes
 
 

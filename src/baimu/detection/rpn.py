@@ -21,6 +21,7 @@ from baimu.losses.classification import binary_cross_entropy_loss
 from baimu.ops.boxes import clip_boxes, decode_deltas, encode_deltas
 from baimu.ops.distributed import reduce_mean
 from baimu.ops.nms import keep_best
+from baimu.ops.top import top
 from baimu.sample.random import Sampler
 from baimu.targets import Targets
 
@@ -68,7 +69,7 @@ def propose(
     per_level, total = limits
     boxes, scores, levels = [], [], []
     for level, (objectness, delta, anchor) in enumerate(zip(*outputs, strict=True)):
-        best, index = objectness.topk(min(per_level, objectness.shape[1]))
+        best, index = top(objectness, per_level)
         boxes.append(decode_deltas(anchor[index], take(delta, index)))
         scores.append(best.float().sigmoid())
         levels.append(torch.full_like(index, level))
@@ -76,7 +77,7 @@ def propose(
     side = box[..., 2:] - box[..., :2]
     score = torch.cat(scores, 1).masked_fill((side <= 0).any(-1), 0)
     score = keep_best(box, score, torch.cat(levels, 1), iou_threshold)
-    score, index = score.topk(min(total, score.shape[1]))
+    score, index = top(score, total)
     valid = score > 0
     return Proposals(take(box, index).masked_fill(~valid[..., None], 0), valid)
 

@@ -11,6 +11,8 @@ import torchvision
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from baimu.ops.top import top
+
 Nms = Callable[[Tensor, Tensor, Tensor, float, int], "Detected"]
 """boxes (B, N, 4), scores (B, N), labels (B, N), IoU threshold, D → :class:`Detected`."""
 
@@ -130,7 +132,7 @@ def take_best(
     boxes: Float[Tensor, "b n 4"], scores: Float[Tensor, "b n"], labels: Int[Tensor, "b n"], max_detections: int
 ) -> Detected:
     """The candidates of the best scores above 0, padded to ``max_detections``."""
-    scores, best = scores.topk(min(max_detections, scores.shape[1]))
+    scores, best = top(scores, max_detections)
     valid = scores > 0
     boxes = boxes.gather(1, best[..., None].expand(-1, -1, 4)).masked_fill(~valid[..., None], 0)
     labels = labels.gather(1, best).masked_fill(~valid, -1)
