@@ -11,6 +11,8 @@ from torch import Tensor
 from baimu.deploy.graph import KINDS
 from baimu.inference.sources import Item
 from baimu.inference.tasks import medium_of
+from baimu.preprocess import Preprocess
+from baimu.runtimes.exported import InGraph
 
 
 def calibration_inputs(model: Any, items: Sequence[Item]) -> Iterator[Sequence[Tensor]]:
@@ -19,5 +21,7 @@ def calibration_inputs(model: Any, items: Sequence[Item]) -> Iterator[Sequence[T
     prepare = partial(medium.prepare, preprocess=preprocess)
     for item in items:
         batch = medium.collate([prepare(item)], preprocess)
-        inputs = batch.inputs.contiguous()
-        yield (inputs, batch.targets.sizes) if KINDS[model.task].takes_sizes else (inputs,)
+        inputs, sizes = batch.inputs, batch.targets.sizes
+        if isinstance(preprocess, Preprocess):
+            inputs = InGraph.of(preprocess).normalize(inputs, sizes)
+        yield (inputs.contiguous(), sizes) if KINDS[model.task].takes_sizes else (inputs.contiguous(),)

@@ -41,9 +41,14 @@ that another is brought to, and the general way is taken; rounded up to what the
 class Shape(NamedTuple):
     """Of the images that a graph takes."""
 
-    size: tuple[int, int]  # height and width, of the example where they are free
+    size: tuple[int, int]  # height and width, of the example where they are free; 0 of what is no image
     free_height: bool
     free_width: bool
+
+    def fixed(self) -> tuple[int | None, int | None]:
+        """The sides that images must have."""
+        height, width = self.size
+        return None if self.free_height else height or None, None if self.free_width else width or None
 
 
 def export(
@@ -104,12 +109,13 @@ def export(
         shape = _shape(network, size)
         seen = None if not (verify or precision == "int8") else samples(network, images)
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".baimu-") as folder:
-            made = Path(folder) / path.name
+            made = Path(folder) / "done" / path.name
+            made.parent.mkdir()
             _write(network, made, format, precision, kind, shape, options, seen, licence)
-            said = (
-                prove(network, open_exported(made), seen or (), precision) if verify else "not compared with the model"
-            )
-            for part in sorted(Path(folder).glob(f"{made.name.removesuffix(made.suffix)}*")):
+            said = "not compared with the model"
+            if verify:
+                said = prove(network, open_exported(made), seen or (), precision, options).words
+            for part in made.parent.iterdir():  # OpenVINO's weights, and those of large ONNX files, lie beside it
                 part.replace(path.with_name(part.name))
     finally:
         network.preprocess = before
@@ -180,9 +186,9 @@ def _write(
     inputs = example(network, shape.size)
     with torch.no_grad():
         if format == "torchscript":
-            program, fixed = module.trace(graph, tuple(inputs)), None
+            program = module.trace(graph, tuple(inputs))
         else:
-            program, fixed = to_program(graph, inputs, shape)
+            program, shape = to_program(graph, inputs, shape)
     card = Card(
         task=network.task,
         classes=tuple(network.classes),
@@ -192,8 +198,8 @@ def _write(
         facts=facts_of(network, kind, options),
         model=network.spec if hasattr(network, "spec") else None,
         precision=precision,
-        fixed_size=fixed,
-        licence=licence,
+        fixed_size=shape.fixed(),
+        licence=licence or getattr(network, "licence", ""),
         version=version("baimu"),
     )
     if format in OWN_PRECISION:
@@ -209,10 +215,10 @@ def _write(
 def _write_from_onnx(module: Any, onnx: Any, proto: Any, path: Path, card: Card, calibration: Any) -> None:
     if module is onnx:
         if card.precision == "int8":
-            proto = onnx.to_int8(proto, calibration, path.parent)
+            proto = onnx.to_int8(proto, calibration, path.parent.parent)
         module.save(onnx.to_fp16(proto) if card.precision == "fp16" else proto, path, card)
         return
-    between = path.with_name("between.onnx")
+    between = path.parent.with_name("between.onnx")
     onnx.save(proto, between, card)
     if module.__name__.endswith("mnn"):
         module.save(between, path, card)
@@ -223,9 +229,9 @@ def _write_from_onnx(module: Any, onnx: Any, proto: Any, path: Path, card: Card,
     module.save(model, path, card)
 
 
-def to_program(graph: nn.Module, inputs: Sequence[Tensor], shape: Shape) -> tuple[Any, tuple[int, int] | None]:
-    """torch's ``ExportedProgram``, its batch and, where ``shape`` says so, sides free; and the size to which the
-    method's code holds it all the same, if it does."""
+def to_program(graph: Graph, inputs: Sequence[Tensor], shape: Shape) -> tuple[Any, Shape]:
+    """torch's ``ExportedProgram``, its batch and, where ``shape`` says so, sides free; and which sides are: the method's
+    code may hold them all the same."""
     from torch.export import Dim
 
     from baimu.runtimes.onnx import quiet
@@ -236,7 +242,7 @@ def to_program(graph: nn.Module, inputs: Sequence[Tensor], shape: Shape) -> tupl
     if shape.free_width:
         first[3] = Dim.AUTO
     rest = [{0: Dim.AUTO} for _ in inputs[1:]]
-    if getattr(graph, "kind", None) is KINDS["tracking"]:
+    if graph.kind is KINDS["tracking"]:  # one exemplar, of one size
         first = {}
     if inputs[0].ndim == 2:  # texts
         first[1] = Dim.AUTO
@@ -250,8 +256,8 @@ def to_program(graph: nn.Module, inputs: Sequence[Tensor], shape: Shape) -> tupl
         )
     drop_checks(program)
     placed = [node.meta["val"] for node in program.graph.nodes if node.op == "placeholder"][-len(inputs)]
-    held = [dim for dim in first if dim > 1 and isinstance(placed.shape[dim], int)]
-    return program, shape.size if held else None
+    free = [dim in first and not isinstance(placed.shape[dim], int) for dim in (2, 3)]
+    return program, Shape(shape.size, *free)
 
 
 def drop_checks(program: Any) -> None:

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from baimu.errors import BaimuError
-from baimu.ops.nms import no_nms
+from baimu.errors import BaimuError, unknown
+from baimu.ops.nms import multiclass_nms, no_nms
 
 Tensors = tuple[Tensor, ...]
 
@@ -56,7 +56,9 @@ def detect(model: Any, images: Tensor, sizes: Tensor, *, raw: bool = False) -> T
     outputs = model.outputs(images, sizes)
     candidates = model.decode(outputs, sizes)
     if raw:
-        return candidates[0], candidates[1], candidates[2]
+        if model.nms not in (multiclass_nms, no_nms):
+            raise BaimuError(f"raw: {model.nms} is not known to who opens the file; export the model without raw")
+        return tuple(candidates)
     found = model.complete(outputs, model.nms(*candidates, model.iou_threshold, model.max_detections))
     return tuple(part for part in found if part is not None)
 
@@ -108,8 +110,6 @@ def translate(model: Any, images: Tensor, sizes: Tensor | None, *, to: str | Non
 
 
 def domain_of(model: Any, to: str | None) -> int:
-    from baimu.errors import unknown
-
     if to is None:
         return 1
     if to not in model.classes:
@@ -164,10 +164,10 @@ KINDS: dict[str, Kind] = {
 def facts_of(model: Any, kind: Kind, options: dict[str, Any]) -> dict[str, Any]:
     """What the file states of the model besides its classes and preprocessing."""
     facts = {name: getattr(model, name) for name in kind.facts if hasattr(model, name)}
-    if model.task == "detection" and options.get("raw") and model.nms is no_nms:
-        facts["nms"] = "no_nms"
+    if model.task == "detection" and options.get("raw"):
+        facts |= {"nms": model.nms.__name__, "needs_masks": False}
     if model.task == "generation":
-        facts["to"] = domain_of(model, options.get("to"))
+        facts["makes"] = domain_of(model, options.get("to"))
     if model.task == "tracking":
         follower = type(model.tracker())
         facts |= {"tracker": follower.__name__, "module": follower.__module__}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
 from typing import Any, NamedTuple
@@ -29,6 +29,8 @@ LOOKED_AT = 32
 SIDES = ((120, 160), (167, 250), (97, 128), (160, 120))
 """Height and width of the scenes that are drawn where no images are given."""
 BATCHES = (1, 3)
+BY_TENSOR = ("text_recognition", "semantic_segmentation")
+"""Tasks of whose results few pixels or characters are close to another: their tensors are compared as well."""
 
 
 class Tolerance(NamedTuple):
@@ -48,6 +50,15 @@ TOLERANCES = {
     "int8": Tolerance(0.85, 0.75, 0.15, 0.95, 24),
 }
 """By precision. In 8 bits this says that nothing is broken; whether it is good enough, ``baimu eval`` says."""
+
+
+class Proof(NamedTuple):
+    """That an exported file says the same as its model."""
+
+    same: int  # results: objects, classes, pixels, texts, tensors
+    of: int
+    difference: float  # the largest, of a score, a probability, a level, a share of pixels, or a tensor's largest value
+    words: str
 
 
 class Comparison(NamedTuple):
@@ -75,12 +86,18 @@ def samples(model: Any, images: Any) -> list[Item]:
     ]
 
 
-def prove(model: Any, exported: Exported, items: Sequence[Item], precision: str) -> str:
-    """In words, how like the two are; raises :class:`~baimu.errors.BaimuError` above the tolerance."""
+def prove(
+    model: Any, exported: Exported, items: Sequence[Item], precision: str, options: Mapping[str, Any] | None = None
+) -> Proof:
+    """How like the two are; raises :class:`~baimu.errors.BaimuError` above the tolerance. ``options`` are those that
+    it was exported with."""
     tolerance, items = TOLERANCES[precision], items[:LOOKED_AT]
+    _same_classes(model, exported)
     if model.task == "tracking":
         return _same_tensors(model, exported, _followed(model), tolerance)
-    own: dict[str, Any] = {"score_threshold": None} if model.task == "detection" else {}
+    own = {name: value for name, value in (options or {}).items() if name != "raw"}
+    if model.task == "detection":
+        own["score_threshold"] = None  # all that the model lets through
     found: list[Comparison] = []
     for batch_size in BATCHES:
         answers = [
@@ -88,22 +105,34 @@ def prove(model: Any, exported: Exported, items: Sequence[Item], precision: str)
         ]
         found += [compare(a, b, tolerance) for a, b in zip(*answers, strict=True)]
     same, of = sum(one.same for one in found), sum(one.of for one in found)
-    worst = max((one for one in found if one.worst), key=lambda one: one.difference, default=None)
-    difference = max(one.difference for one in found)
     if not of:
         raise BaimuError(
-            "the model finds nothing in these images, so nothing is proven; give images with objects in them"
+            "the model finds nothing in these images, so nothing is proven; give images with objects in them, or "
+            "verify=False"
         )
     words = f"{same} of {of} the same in {len(items)} images and batches of {', '.join(map(str, BATCHES))}"
     if same < tolerance.share * of:
+        worst = max((one for one in found if one.worst), key=lambda one: one.difference)
         raise BaimuError(
             f"{exported.path.name}: the exported file differs from the model: {words}, at least {tolerance.share:.1%} "
-            f"must be{f'; {worst.worst}' if worst else ''}"
+            f"must be; {worst.worst}"
         )
+    difference = max(one.difference for one in found)
     words += f", largest difference {difference:.2g}"
-    if model.task == "text_recognition":
-        words += f"; {_same_tensors(model, exported, calibration_inputs(model, items), tolerance)}"
-    return words
+    if model.task in BY_TENSOR:
+        tensors = _same_tensors(model, exported, calibration_inputs(model, items), tolerance)
+        difference, words = max(difference, tensors.difference), f"{words}; {tensors.words}"
+    return Proof(same, of, difference, words)
+
+
+def _same_classes(model: Any, exported: Exported) -> None:
+    """What the file says of its classes; a result tells a class by its number only."""
+    wanted, found = tuple(model.classes), exported.classes
+    if len(wanted) != len(found):
+        raise BaimuError(f"{exported.path.name}: names {len(found)} classes, the model {len(wanted)}")
+    for number, (a, b) in enumerate(zip(wanted, found, strict=True)):
+        if a != b:
+            raise BaimuError(f"{exported.path.name}: class {number} is named {b!r}, the model's {a!r}")
 
 
 def compare(expected: Any, found: Any, tolerance: Tolerance) -> Comparison:
@@ -159,6 +188,8 @@ def _compare_objects(expected: Detections, found: Detections, tolerance: Toleran
     iou = box_iou(torch.from_numpy(expected.boxes), torch.from_numpy(found.boxes)).numpy()
     gap = np.abs(expected.scores[:, None] - found.scores[None])
     fits = (expected.labels[:, None] == found.labels[None]) & (iou > tolerance.iou) & (gap <= tolerance.score)
+    if expected.masks is not None:
+        fits &= _mask_iou(expected, found) > tolerance.iou
     from scipy.optimize import linear_sum_assignment
 
     rows, columns = linear_sum_assignment(np.where(fits, -1.0 - iou + gap, 0.0))
@@ -177,10 +208,21 @@ def _compare_objects(expected: Detections, found: Detections, tolerance: Toleran
     return Comparison(same, total, difference, words)
 
 
-def _same_tensors(model: Any, exported: Exported, batches: Iterable[Sequence[Tensor]], tolerance: Tolerance) -> str:
+def _mask_iou(expected: Detections, found: Detections) -> np.ndarray:
+    """Of each pair of objects; 1 where neither has a pixel, 0 everywhere where ``found`` has no masks."""
+    from baimu.ops.masks import mask_iou
+
+    if found.masks is None:
+        return np.zeros((len(expected), len(found)))
+    a, b = (torch.from_numpy(np.asarray(one.masks)) for one in (expected, found))
+    nothing = ~a.flatten(1).any(1)[:, None] & ~b.flatten(1).any(1)[None]
+    return mask_iou(a, b).masked_fill(nothing, 1.0).numpy()
+
+
+def _same_tensors(model: Any, exported: Exported, batches: Iterable[Sequence[Tensor]], tolerance: Tolerance) -> Proof:
     """Of networks whose answers say too little of their tensors: the tensors themselves."""
     graph = Graph(model.eval(), KINDS[model.task], {})
-    worst = 0.0
+    worst, count = 0.0, 0
     for inputs in batches:
         with torch.no_grad():
             wanted = graph(*inputs)
@@ -188,13 +230,13 @@ def _same_tensors(model: Any, exported: Exported, batches: Iterable[Sequence[Ten
             if a.shape != b.shape:
                 raise BaimuError(f"{exported.path.name}: {name} is of shape {tuple(b.shape)}, not {tuple(a.shape)}")
             gap = float((a - b).abs().max() / a.abs().max().clamp(min=1e-6))
-            worst = max(worst, gap)
+            worst, count = max(worst, gap), count + 1
             if not gap <= tolerance.score:
                 raise BaimuError(
                     f"{exported.path.name}: {name} differs from the model's by {gap:.2g} of its largest value, for "
                     f"inputs of {' and '.join(str(tuple(x.shape)) for x in inputs)}; at most {tolerance.score} may be"
                 )
-    return f"tensors differ by {worst:.2g} of the largest"
+    return Proof(count, count, worst, f"{count} tensors differ by at most {worst:.2g} of their largest value")
 
 
 def _followed(model: Any) -> Iterator[Sequence[Tensor]]:

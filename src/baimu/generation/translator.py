@@ -65,7 +65,7 @@ def reflected(images: Tensor, multiple: int, least: int = 1) -> Tensor:
     that takes."""
     for dim in (2, 3):
         side = images.shape[dim]
-        wanted = -(-max(side, least) // multiple) * multiple
+        wanted = (max(side, least) + multiple - 1) // multiple * multiple
         if wanted > side:
             places = torch.arange(wanted, device=images.device) % max(2 * side - 2, 1)
             images = images.index_select(dim, torch.where(places < side, places, 2 * side - 2 - places))

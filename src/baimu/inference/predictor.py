@@ -17,6 +17,7 @@ from baimu.inference.sources import Item
 from baimu.inference.tasks import Task, medium_of, task_of
 from baimu.layers.fold import fold_norms
 from baimu.results import Unread
+from baimu.runtimes.exported import Exported
 from baimu.targets import Batch
 
 Precision = Literal["fp32", "bf16", "fp16"]
@@ -108,6 +109,14 @@ def load_model(name: str | Path) -> nn.Module:
     raise CheckpointError(
         f"{name}: there is no such checkpoint or run folder; check the path, or see baimu weights list"
     )
+
+
+def place(model: nn.Module, device: str | torch.device | None) -> None:
+    """Move ``model`` to ``device``; None: to the GPU where there is one, but an exported file stays where it is."""
+    if device is None and not isinstance(model, Exported):
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device is not None:
+        model.to(device)
 
 
 class Predictor:

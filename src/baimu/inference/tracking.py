@@ -15,7 +15,7 @@ from baimu.datasets.formats.mot import TrackRows, is_sequence, open_sequence, re
 from baimu.datasets.images import image_size
 from baimu.errors import BaimuError, DataError, unknown
 from baimu.inference.options import check_options, option_names
-from baimu.inference.predictor import Predictor, load_model
+from baimu.inference.predictor import Predictor, load_model, place
 from baimu.inference.sources import Images, open_images
 from baimu.results import Detections, Tracks
 from baimu.tracking.bytetrack import ByteTrack
@@ -76,7 +76,7 @@ def track(
     if getattr(network, "task", None) == "tracking":
         if box is None:
             raise BaimuError("a tracker of one object needs box=(x1, y1, x2, y2), where it is in the first frame")
-        network.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        place(network, device)
         results = follow(images, network.tracker(**_known(options, network)), np.asarray(box, float))
     else:
         if box is not None:

@@ -37,7 +37,7 @@ class Translating:
             raise BaimuError(f"tile={tile}: give pixels, or 0 to cut nothing")
         if tile and model.reach is None:
             raise BaimuError(f"tile={tile}: this model looks at whole images, which cannot be cut; leave it away")
-        self.to = self.domains.index(to) if to is not None else 1
+        self.to = self.domains.index(to) if to is not None else getattr(model, "makes", 1)  # an exported one: its own
         self.scale, self.reach = model.scale, model.reach
         self.tile = LARGE if tile is None else tile
         self.settings: dict[str, Any] = {}

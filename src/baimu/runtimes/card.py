@@ -26,7 +26,7 @@ class Card:
     facts: dict[str, Any] = field(default_factory=dict)  # attributes of the model that whoever asks it reads
     model: tuple[str, dict[str, Any]] | None = None  # name in the catalogue and its arguments
     precision: str = "fp32"
-    fixed_size: tuple[int, int] | None = None  # height and width of the input, where the graph has but one
+    fixed_size: tuple[int | None, int | None] = (None, None)  # height and width of the input, where it must have them
     licence: str = ""  # of the weights, SPDX; empty where nobody said
     version: str = ""  # of the library that wrote it
     format: int = FORMAT

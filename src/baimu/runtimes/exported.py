@@ -20,9 +20,19 @@ from baimu.runtimes.session import Session, format_of, module_of
 class InGraph(Preprocess):
     """The preprocessing of a graph that normalises for itself: it takes the bytes of the resized images."""
 
+    @classmethod
+    def of(cls, preprocess: Preprocess) -> InGraph:
+        return cls(**{f.name: getattr(preprocess, f.name) for f in fields(Preprocess)})
+
     def normalize(self, images: Tensor, sizes: Tensor | None = None) -> Tensor:
-        del sizes
-        return images
+        """Padding is the byte next to the mean, which a graph that is not told the sizes normalises to nearly 0."""
+        if sizes is None:
+            return images
+        rows = torch.arange(images.shape[2], device=images.device) < sizes[:, :1]
+        columns = torch.arange(images.shape[3], device=images.device) < sizes[:, 1:]
+        mean = (self.mean * 3)[:3][:: -1 if self.channel_order == "bgr" else 1]
+        colour = images.new_tensor([round(x) for x in mean])[:, None, None]
+        return torch.where((rows[:, :, None] & columns[:, None])[:, None], images, colour)
 
 
 class Exported(nn.Module):
@@ -33,14 +43,15 @@ class Exported(nn.Module):
     an IoU threshold, can be read and not set.
     """
 
-    def __init__(self, session: Session, path: Path) -> None:
+    def __init__(self, session: Session, path: Path, runtime: str, threads: int, device: str | None = None) -> None:
         super().__init__()
         self.session, self.card, self.path = session, session.card, path
+        self.runtime, self.threads, self.device = runtime, threads, device or "cpu"
         card = session.card
         self.task, self.classes, self.spec = card.task, tuple(card.classes), card.model
         preprocess = preprocess_from_dict(card.preprocess)
         if isinstance(preprocess, Preprocess):
-            preprocess = InGraph(**{f.name: getattr(preprocess, f.name) for f in fields(Preprocess)})
+            preprocess = InGraph.of(preprocess)
         self.preprocess = preprocess
         for name, value in card.facts.items():
             nn.Module.__setattr__(self, name, value)
@@ -60,17 +71,25 @@ class Exported(nn.Module):
     def forward(self, images: Tensor, *others: Tensor) -> tuple[Tensor, ...]:
         """The tensors of the graph, named by ``card.outputs``, of uint8 RGB images (B, 3, H, W) as ``preprocess``
         resizes them."""
-        fixed = self.card.fixed_size if images.ndim == 4 else None
-        if fixed is not None and tuple(images.shape[2:]) != tuple(fixed):
+        fixed = self.card.fixed_size
+        if any(side not in (None, given) for side, given in zip(fixed, images.shape[2:], strict=False)):
+            takes = "x".join("any" if side is None else str(side) for side in fixed)
             raise BaimuError(
-                f"{self.path}: takes images of {fixed[0]}x{fixed[1]} pixels (height x width), got "
-                f"{images.shape[2]}x{images.shape[3]}; export it with a free size, or resize as its preprocess says"
+                f"{self.path}: takes images of {takes} pixels (height x width), got "
+                f"{images.shape[2]}x{images.shape[3]}; resize them as its preprocess says, or export it for that size"
             )
         if images.is_floating_point():  # what was scaled or turned after it was read
             images = images.round().clamp(0, 255).to(torch.uint8)
         return tuple(self.session.run(images, *others))
 
     predict = shortcuts.predict
+
+    def to(self, device: Any = None, *_: Any, **__: Any) -> Exported:
+        """Computing on ``device`` from now on, where its runtime can."""
+        if device is not None and str(device) != self.device:
+            self.session = module_of(self.runtime).open_session(self.path, threads=self.threads, device=str(device))
+            self.device = str(device)
+        return self
 
     def train(self, mode: bool = True) -> Exported:
         if mode:
@@ -79,8 +98,8 @@ class Exported(nn.Module):
 
 
 class ExportedDetector(Exported):
-    def __init__(self, session: Session, path: Path) -> None:
-        super().__init__(session, path)
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
         self.raw = "counts" not in self.card.outputs
         if self.raw:  # the graph ends before them
             self.free = ("iou_threshold", "max_detections")
@@ -94,7 +113,7 @@ class ExportedDetector(Exported):
             sizes = torch.tensor([images.shape[2:]]).expand(len(images), 2)
         found = self(images, sizes)
         if self.raw:
-            suppress = no_nms if self.card.facts.get("nms") == "no_nms" else multiclass_nms
+            suppress = {"no_nms": no_nms, "multiclass_nms": multiclass_nms}[self.card.facts["nms"]]
             return suppress(found[0], found[1], found[2], self.iou_threshold, self.max_detections)
         return Detected(*found)
 
@@ -129,13 +148,13 @@ class ExportedTextClassifier(Exported):
 
 
 class ExportedTranslator(Exported):
-    to: int
+    makes: int  # the domain, of two
 
     def translate(self, images: Tensor, to: int = 1) -> Tensor:
-        if self.classes and to != self.to:
+        if self.classes and to != self.makes:
             raise BaimuError(
-                f"{self.path}: makes {self.classes[self.to]} of {self.classes[1 - self.to]} only; export the model "
-                f"again with to={self.classes[to]}"
+                f"{self.path}: makes {self.classes[self.makes]} of {self.classes[1 - self.makes]} only; export the "
+                f"model again with to={self.classes[to]}"
             )
         return self(images)[0]
 
@@ -156,7 +175,10 @@ class ExportedTracker(Exported):
         return self._method(self.card.facts["tracker"])(self, **options)
 
     def _method(self, name: str) -> Any:
-        return getattr(importlib.import_module(self.card.facts["module"]), name)
+        module = self.card.facts["module"]
+        if not module.startswith("baimu.tracking."):
+            raise CheckpointError(f"{self.path}: names {module}, which is no method of tracking; export it again")
+        return getattr(importlib.import_module(module), name)
 
 
 KINDS: dict[str, type[Exported]] = {
@@ -185,5 +207,10 @@ def open_exported(path: str | Path, *, threads: int | None = None, device: str |
         raise CheckpointError(f"{path}: is no exported file; these end with .onnx, .xml, .pt2, .torchscript or .mnn")
     if not path.is_file():
         raise CheckpointError(f"{path}: there is no such file; check the path")
-    session = module_of(name).open_session(path, threads=threads or torch.get_num_threads(), device=device)
-    return KINDS[session.card.task](session, path)
+    threads = threads or torch.get_num_threads()
+    session = module_of(name).open_session(path, threads=threads, device=device)
+    if session.card.task not in KINDS:
+        raise CheckpointError(
+            f"{path}: is of the task {session.card.task!r}, which this version of baimu does not know"
+        )
+    return KINDS[session.card.task](session, path, name, threads, device)

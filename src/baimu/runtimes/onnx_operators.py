@@ -91,7 +91,13 @@ def vector_norm(x: Any, ord: float = 2.0, dim: Any = None, keepdim: bool = False
     return op.Sqrt(op.ReduceSum(op.Mul(x, x), op.Constant(value_ints=list(dim)), keepdims=int(keepdim)))
 
 
+def remainder(x: Any, other: Any) -> Any:
+    """Of whole numbers, with the sign of ``other``, which may be a size that is free."""
+    return op.Mod(x, other)
+
+
 def table() -> dict[Any, Any]:
     """For ``custom_translation_table`` of torch's exporter."""
     own = dict(zip(operators(), (keep_best, roi_align, lstm), strict=True))
-    return {**own, torch.ops.aten.linalg_vector_norm.default: vector_norm}
+    aten = torch.ops.aten
+    return {**own, aten.linalg_vector_norm.default: vector_norm, aten.remainder.Scalar: remainder}

@@ -26,7 +26,7 @@ class TorchSession:
 
     @torch.inference_mode()
     def run(self, *inputs: Tensor) -> Sequence[Tensor]:
-        found = self._run(*(x.to(self.device) for x in inputs))
+        found = self._run(*(x.to(self.device).contiguous() for x in inputs))  # compiled code reads them as they lie
         return found if isinstance(found, tuple | list) else (found,)
 
 

@@ -205,7 +205,7 @@ class UNet(Segmenter):
 
 def input_side(side: int) -> int:
     """The least input of four poolings without a remainder whose output, 184 pixels less, holds ``side`` of them."""
-    return 16 * -(-(side + 124) // 16) + 60
+    return 16 * ((side + 139) // 16) + 60  # rounded up without a negative number, which ONNX divides towards 0
 
 
 def mirrored(side: int, wide: int, device: torch.device) -> Integer[Tensor, " w"]:

@@ -94,7 +94,7 @@ class SiamFC(nn.Module):
         return correlate(search, exemplars)[:, 0] * OUTPUT_SCALE
 
     def forward(
-        self, exemplars: Float[Tensor, "b 3 h w"], search: Float[Tensor, "b 3 h2 w2"]
+        self, exemplars: Float[Tensor, "n 3 h w"], search: Float[Tensor, "b 3 h2 w2"]
     ) -> Float[Tensor, "b r r"]:
         return self.respond(self.features(exemplars), self.features(search))
 

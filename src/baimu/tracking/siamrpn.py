@@ -192,7 +192,7 @@ class SiamRPN(nn.Module):
         logits, deltas = self.classify(kernels[0], features), self.regress(kernels[1], features)
         return SiamRPNOutput(_by_candidate(logits, 2), _by_candidate(deltas, 4))
 
-    def forward(self, exemplars: Float[Tensor, "b 3 h w"], search: Float[Tensor, "b 3 h2 w2"]) -> SiamRPNOutput:
+    def forward(self, exemplars: Float[Tensor, "n 3 h w"], search: Float[Tensor, "b 3 h2 w2"]) -> SiamRPNOutput:
         return self.respond(self.kernels(exemplars), search)
 
     def losses(self, search: Float[Tensor, "b 3 h w"], targets: PairTargets) -> dict[str, Tensor]:

@@ -11,7 +11,7 @@ from torch import nn
 
 from baimu.datasets.open import open_data, open_source
 from baimu.inference.options import check_options, option_types
-from baimu.inference.predictor import Precision
+from baimu.inference.predictor import Precision, place
 from baimu.inference.tasks import options_of as options_of_predicting
 from baimu.metrics.classification import ClassScores
 from baimu.metrics.scores import BoxScores
@@ -57,7 +57,7 @@ def eval(
     else:
         source = open_source(data, split, **task.opening(network))
     source = task.matched(source, network)
-    network.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    place(network, device)
     return task.score_model(
         network, source, batch_size=batch_size, workers=workers, precision=precision, accelerator=None, **options
     )

@@ -6,6 +6,7 @@ import contextlib
 import re
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -70,7 +71,7 @@ def load(
         network.classes = names
     everything = same_classes(trained, names)
     said = [*trained.assumed, _load_all(network, trained) if everything else adopt(network, trained).words()]
-    network.preprocess = trained.preprocess
+    network.preprocess, network.licence = trained.preprocess, trained.licence
     if said := "; ".join(filter(None, said)):
         warnings.warn(f"{trained.path}: {said}", stacklevel=2)
     return network.eval()
@@ -116,11 +117,13 @@ def read_trained(
         return _read_own(file)
     names = None if isinstance(classes, int) else classes
     given: dict[str, Any] = {"origin": origin, "preprocess": preprocess, "classes": names}
+    licence = ""
     if known := known or published(file):
         facts = {"origin": known.source, "preprocess": known.preprocess, "classes": known.classes}
         given = {key: given[key] or value for key, value in facts.items()}
         as_, arguments = as_ or known.name, {**known.arguments, **(arguments or {})}
-    return read_foreign(file, as_=as_, part=part, arguments=arguments, **given)
+        licence = known.licence
+    return replace(read_foreign(file, as_=as_, part=part, arguments=arguments, **given), licence=licence)
 
 
 def _read_own(file: Path) -> Trained:

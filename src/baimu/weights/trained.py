@@ -32,6 +32,7 @@ class Trained:
     part: Part = "model"  # of the network that is here
     may_miss: tuple[str, ...] = (COUNTERS,)  # regexes of names that it may lack
     assumed: tuple[str, ...] = ()  # what nobody said, in words
+    licence: str = ""  # SPDX, of published weights
 
     def build(self, classes: int | None = None) -> Any:
         """The whole network with fresh parameters; for another class count if given."""

@@ -1,0 +1,154 @@
+"""What every method exports to, and how equal, large and fast it is there: the matrix of docs/export.md.
+
+    python benchmarks/export.py --out benchmarks/results/export.json
+
+One small name of each method, with random weights whose norms have seen noise, few classes and small images: what is
+proven is that the graphs are equal, not that the networks see. Each file is written by ``baimu.export`` and compared
+as it compares; its latency is taken in turns with eager's (norms folded), batch 1, one thread.
+Rows are added to those in the file; ``--only NAME`` and ``--format FORMAT`` take a part anew. ``--page`` writes the
+tables of docs/export.md and the ``exports`` of docs/evidence.toml from the file, and measures nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+import baimu
+from baimu.deploy.graph import KINDS, Graph, example
+from baimu.deploy.proof import prove, samples
+from baimu.errors import BaimuError
+from baimu.layers.fold import fold_norms
+from baimu.runtimes.exported import open_exported
+from baimu.runtimes.session import RUNTIMES
+from turns import take_turns
+
+ROOT = Path(__file__).resolve().parents[1]
+SMALL = {"num_classes": 3}
+TWO_STAGE = {**SMALL, "scratch": True, "test_proposals": (200, 60), "rpn_border": None}
+CASES: dict[str, dict[str, Any]] = {
+    **dict.fromkeys(("retinanet_r18_fpn", "fcos_r18_fpn", "fcos_center_r18_fpn"), {**SMALL, "scratch": True}),
+    **dict.fromkeys(("faster_rcnn_r18_fpn", "cascade_rcnn_r18_fpn"), TWO_STAGE),
+    **dict.fromkeys(("mask_rcnn_r18_fpn", "cascade_mask_rcnn_r18_fpn"), TWO_STAGE),
+    "detr_r18": {**SMALL, "scratch": True, "width": 64, "depths": (2, 2), "hidden": 128, "queries": 30},
+    **dict.fromkeys(("unet", "unet_r18", "fcn_r18", "fcn8s_vgg16", "deeplabv3_r18", "deeplabv3plus_r18"), SMALL),
+    "pspnet_r18": SMALL,
+    **dict.fromkeys(
+        (
+            "resnet18", "resnet18_v1d", "resnext50_32x4d", "res2net50_26w_4s", "resnest14", "googlenet", "inception_v3",
+            "inception_v4", "inception_resnet_v2", "mobilenet_v1", "mobilenet_v2", "mobilenet_v3_small", "seresnet50",
+            "squeezenet1_1", "shufflenet_v1_x1_0", "shufflenet_v2_x1_0", "efficientnet_b0", "hrnet_w18_small",
+            "vgg11_bn", "darknet19", "darknet53", "cspdarknet53", "dla34",
+        ),
+        {"num_classes": 5},
+    ),
+    **dict.fromkeys(("arcface_r18", "arcface_iresnet18", "reid_baseline_r18"), SMALL),
+    **dict.fromkeys(("crnn", "crnn_resnet"), {"num_classes": 10, "hidden": 64}),
+    "textcnn": {"vocabulary": 200, "dim": 32},
+    "textcnn_multichannel": {"vocabulary": 200, "dim": 32},
+    "cyclegan_resnet6": {"width": 16},
+    "pix2pix": {"levels": 6, "width": 16},
+    "srresnet": {"depth": 4, "width": 16},
+    "srgan": {"depth": 4, "width": 16},
+    "msrresnet_small": {},
+    **dict.fromkeys(("siamfc_alexnet", "siamrpn_alexnet", "siamrpn_alexnet_dw"), {"width": 0.5}),
+}  # fmt: skip
+"""Names and the arguments they are built with."""
+EVERYWHERE = ("onnx", "openvino", "torch", "torchscript", "mnn")
+COMPILED = ("resnet18", "retinanet_r18_fpn", "faster_rcnn_r18_fpn", "unet_r18", "crnn", "siamfc_alexnet")
+"""That are also tried with AOTInductor, which takes a minute each."""
+SIDE = 96
+TURNS = 7
+
+
+def make(name: str) -> Any:
+    """The model: weights that are random and scores that differ, as after training; in evaluation mode."""
+    torch.manual_seed(0)
+    arguments = dict(CASES[name])
+    later = {key: arguments.pop(key) for key in ("test_proposals", "rpn_border") if key in arguments}
+    model: Any = baimu.create_model(name, **arguments)
+    for key, value in later.items():
+        setattr(model, key, value)
+    for part, layer in model.named_modules():
+        if part.endswith(("classify", "objectness", "predict")) and isinstance(layer, nn.Conv2d | nn.Linear):
+            nn.init.normal_(layer.weight, std=0.05)
+    if hasattr(model, "score_threshold"):
+        model.score_threshold = 0.0
+    if model.task not in ("tracking", "text_classification", "text_recognition", "embedding"):
+        model.preprocess = model.preprocess.replace(size=SIDE, max_size=2 * SIDE)
+    settle(model)
+    return model.eval()
+
+
+@torch.no_grad()
+def settle(model: Any) -> None:
+    """Statistics of batch norms as after training: those of one batch of noise."""
+    norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    if not norms:
+        return
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.momentum = 1.0
+    shapes = [tuple(x.shape[2:]) for x in example(model, (SIDE, SIDE)) if x.ndim == 4]
+    noise = (torch.randint(0, 256, (8, 3, *shape), generator=torch.Generator().manual_seed(1)) for shape in shapes)
+    model.train()(*(model.preprocess.normalize(x) for x in noise))
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+
+
+def measure(model: Any, eager: Any, path: Path, format: str) -> dict[str, Any]:
+    """What a row of the matrix says of one format."""
+    start = time.perf_counter()
+    try:
+        baimu.export(model, path, format=format, verify=False)
+        exported = open_exported(path)
+        proof = prove(model, exported, samples(model, None), "fp32")
+    except BaimuError as error:
+        return {"why": str(error).replace(str(path.parent), ""), "seconds": time.perf_counter() - start}
+    inputs = example(model, (SIDE, SIDE), batch=1)
+    kind = KINDS[model.task]
+    graph = Graph(eager, kind, {}).eval()
+    with torch.no_grad():
+        times = take_turns({"eager": lambda: graph(*inputs), "exported": lambda: exported(*inputs)}, TURNS)
+    parts = [path, path.with_suffix(".bin")]
+    return {
+        "difference": proof.difference,
+        "same": proof.same,
+        "of": proof.of,
+        "mib": sum(part.stat().st_size for part in parts if part.exists()) / 2**20,
+        "ms": times["exported"]["wall_ms"],
+        "eager_ms": times["eager"]["wall_ms"],
+        "seconds": time.perf_counter() - start,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks/results/export.json")
+    parser.add_argument("--only", action="append", choices=tuple(CASES))
+    parser.add_argument("--format", action="append", choices=tuple(RUNTIMES))
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    results: dict[str, Any] = json.loads(options.out.read_text()) if options.out.exists() else {}
+    for name in options.only or CASES:
+        model = make(name)
+        eager = fold_norms(model)
+        for format in options.format or (*EVERYWHERE, *(["aotinductor"] if name in COMPILED else [])):
+            with tempfile.TemporaryDirectory() as folder:
+                row = measure(model, eager, Path(folder) / f"{name}{RUNTIMES[format].suffix}", format)
+            results.setdefault(name, {})[format] = row
+            said = row.get("why") or f"{row['difference']:.2g}, {row['mib']:.1f} MiB, {row['ms']:.1f} ms"
+            print(f"{name} {format} ({row['seconds']:.0f} s): {said}", flush=True)
+            options.out.parent.mkdir(parents=True, exist_ok=True)
+            options.out.write_text(json.dumps(results, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
