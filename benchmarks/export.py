@@ -33,34 +33,25 @@ from turns import take_turns
 ROOT = Path(__file__).resolve().parents[1]
 SMALL = {"num_classes": 3}
 TWO_STAGE = {**SMALL, "scratch": True, "test_proposals": (200, 60), "rpn_border": None}
-CASES: dict[str, dict[str, Any]] = {
-    **dict.fromkeys(("retinanet_r18_fpn", "fcos_r18_fpn", "fcos_center_r18_fpn"), {**SMALL, "scratch": True}),
-    **dict.fromkeys(("faster_rcnn_r18_fpn", "cascade_rcnn_r18_fpn"), TWO_STAGE),
-    **dict.fromkeys(("mask_rcnn_r18_fpn", "cascade_mask_rcnn_r18_fpn"), TWO_STAGE),
-    "detr_r18": {**SMALL, "scratch": True, "width": 64, "depths": (2, 2), "hidden": 128, "queries": 30},
-    **dict.fromkeys(("unet", "unet_r18", "fcn_r18", "fcn8s_vgg16", "deeplabv3_r18", "deeplabv3plus_r18"), SMALL),
-    "pspnet_r18": SMALL,
-    **dict.fromkeys(
-        (
-            "resnet18", "resnet18_v1d", "resnext50_32x4d", "res2net50_26w_4s", "resnest14", "googlenet", "inception_v3",
-            "inception_v4", "inception_resnet_v2", "mobilenet_v1", "mobilenet_v2", "mobilenet_v3_small", "seresnet50",
-            "squeezenet1_1", "shufflenet_v1_x1_0", "shufflenet_v2_x1_0", "efficientnet_b0", "hrnet_w18_small",
-            "vgg11_bn", "darknet19", "darknet53", "cspdarknet53", "dla34",
-        ),
-        {"num_classes": 5},
-    ),
-    **dict.fromkeys(("arcface_r18", "arcface_iresnet18", "reid_baseline_r18"), SMALL),
-    **dict.fromkeys(("crnn", "crnn_resnet"), {"num_classes": 10, "hidden": 64}),
-    "textcnn": {"vocabulary": 200, "dim": 32},
-    "textcnn_multichannel": {"vocabulary": 200, "dim": 32},
-    "cyclegan_resnet6": {"width": 16},
-    "pix2pix": {"levels": 6, "width": 16},
-    "srresnet": {"depth": 4, "width": 16},
-    "srgan": {"depth": 4, "width": 16},
-    "msrresnet_small": {},
-    **dict.fromkeys(("siamfc_alexnet", "siamrpn_alexnet", "siamrpn_alexnet_dw"), {"width": 0.5}),
-}  # fmt: skip
-"""Names and the arguments they are built with."""
+GROUPS: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("retinanet_r18_fpn fcos_r18_fpn fcos_center_r18_fpn", {**SMALL, "scratch": True}),
+    ("faster_rcnn_r18_fpn cascade_rcnn_r18_fpn mask_rcnn_r18_fpn cascade_mask_rcnn_r18_fpn", TWO_STAGE),
+    ("detr_r18", {**SMALL, "scratch": True, "width": 64, "depths": (2, 2), "hidden": 128, "queries": 30}),
+    ("fcn_r18 fcn8s_vgg16 unet unet_r18 pspnet_r18 deeplabv3_r18 deeplabv3plus_r18", SMALL),
+    ("resnet18 resnet18_v1d resnext50_32x4d res2net50_26w_4s resnest14 googlenet inception_v3 inception_v4", SMALL),
+    ("inception_resnet_v2 mobilenet_v1 mobilenet_v2 mobilenet_v3_small seresnet50 squeezenet1_1", SMALL),
+    ("shufflenet_v1_x1_0 shufflenet_v2_x1_0 efficientnet_b0 hrnet_w18_small vgg11_bn", SMALL),
+    ("darknet19 darknet53 cspdarknet53 dla34", SMALL),
+    ("arcface_r18 arcface_iresnet18 reid_baseline_r18", SMALL),
+    ("siamfc_alexnet siamrpn_alexnet siamrpn_alexnet_dw", {"width": 0.5}),
+    ("pix2pix", {"levels": 6, "width": 16}),
+    ("cyclegan_resnet6", {"width": 16}),
+    ("srresnet srgan msrresnet_small", {"depth": 4, "width": 16}),
+    ("crnn crnn_resnet", {"num_classes": 10, "hidden": 64}),
+    ("textcnn textcnn_static textcnn_multichannel", {"vocabulary": 200, "dim": 32}),
+)
+"""Names, and the arguments they are built with."""
+CASES = {name: arguments for names, arguments in GROUPS for name in names.split()}
 EVERYWHERE = ("onnx", "openvino", "torch", "torchscript", "mnn")
 COMPILED = ("resnet18", "retinanet_r18_fpn", "faster_rcnn_r18_fpn", "unet_r18", "crnn", "siamfc_alexnet")
 """That are also tried with AOTInductor, which takes a minute each."""

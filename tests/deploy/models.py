@@ -21,7 +21,8 @@ from baimu.layers.norm import batch_norm
 from baimu.layers.transformer import Decoder, Encoder
 from baimu.necks.fpn import FPN
 from baimu.preprocess import Preprocess
-from baimu.semantic_segmentation.unet import UNet
+from baimu.semantic_segmentation.segmenter import Segmenter
+from baimu.semantic_segmentation.unet import PointHead
 from baimu.text.crnn import CRNN
 from baimu.zoo import create_model
 
@@ -125,7 +126,8 @@ def query_detector() -> Any:
 
 @seeded
 def segmenter() -> Any:
-    model: Any = UNet(3, widths=(4, 4, 4, 4, 4))
+    model: Any = Segmenter(Stride8(1), PointHead(16, 3), num_classes=3)
+    nn.init.normal_(model.head.classify.weight)
     model.preprocess = FREE
     return settled(model)
 

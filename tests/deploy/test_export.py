@@ -43,7 +43,8 @@ def written(model: Any, folder: Path, format: str = "onnx", **options: Any) -> t
 
 @pytest.mark.parametrize("name", MODELS)
 def test_every_task_is_proven_in_onnx(name: str, tmp_path: Path) -> None:
-    exported, said = written(MODELS[name](), tmp_path)
+    fixed = {"size": 64} if name in ("two_stage", "with_masks", "query_detector") else {}  # made in a third of the time
+    exported, said = written(MODELS[name](), tmp_path, **fixed)
     assert "differ" in said
     assert [path.name for path in tmp_path.iterdir()] == ["it.onnx"]
     assert exported.task == MODELS[name]().task
@@ -68,10 +69,11 @@ def unchecked() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("unchecked")
-@pytest.mark.parametrize("format", [name for name in QUICK if name != "mnn"])
+@pytest.mark.parametrize("format", ["openvino", "torch", "torchscript"])  # ONNX is proven above
 def test_every_format_but_one_holds_a_detector(format: str, tmp_path: Path) -> None:
     model = detector()
     exported, _ = written(model, tmp_path, format)
+    assert exported.card.fixed_size == (None, None)
     wanted, found = (one.predict(SEVERAL, batch_size=5) for one in (model, exported))
     assert sum(map(len, wanted)) > 20
     for a, b in zip(wanted, found, strict=True):
@@ -115,15 +117,16 @@ def test_eight_bits_are_smaller_and_need_images(tmp_path: Path) -> None:
 
 def test_a_detector_in_eight_bits_still_finds_most(tmp_path: Path) -> None:
     for format in ("onnx", "openvino"):
-        exported, _ = written(detector(), tmp_path, format, precision="int8", images=SEVERAL, verify=False)
+        exported, _ = written(detector(), tmp_path, format, precision="int8", images=SEVERAL, size=64)
         assert sum(map(len, exported.predict(SEVERAL))) > 10
 
 
 def test_raw_candidates_go_through_the_same_suppression(tmp_path: Path) -> None:
     for number, model in enumerate((detector(), two_stage(), query_detector())):
         folder = tmp_path / str(number)
-        exported, _ = written(model, folder, raw=True)
+        exported, _ = written(model, folder, raw=True, size=64)
         assert exported.card.outputs == ("boxes", "scores", "labels")
+        model.preprocess = FREE.replace(resize="letterbox")
         for a, b in zip(model.predict(SEVERAL), exported.predict(SEVERAL), strict=True):
             np.testing.assert_allclose(b.boxes, a.boxes, atol=0.01)
         if number == 0:  # what the graph does not hold can be had as one likes
@@ -132,7 +135,7 @@ def test_raw_candidates_go_through_the_same_suppression(tmp_path: Path) -> None:
 
 
 def test_raw_masks_are_left_out_and_said_to_be(tmp_path: Path) -> None:
-    exported, _ = written(masked(), tmp_path, raw=True, verify=False)
+    exported, _ = written(masked(), tmp_path, raw=True, size=64)
     assert exported.needs_masks is False
     assert exported.predict(SEVERAL[:1], score_threshold=0.05)[0].masks is None
 
@@ -146,7 +149,8 @@ def test_raw_needs_a_suppression_that_is_known(tmp_path: Path) -> None:
 
 def test_mnn_takes_a_detector_raw(tmp_path: Path) -> None:
     model = detector()
-    exported, _ = written(model, tmp_path, "mnn", raw=True)
+    exported, _ = written(model, tmp_path, "mnn", raw=True, size=64)
+    model.preprocess = FREE.replace(resize="letterbox")
     for a, b in zip(model.predict(SEVERAL), exported.predict(SEVERAL), strict=True):
         assert abs(len(a) - len(b)) <= 1
 
@@ -215,11 +219,12 @@ def test_what_is_exported_is_not_exported_again_nor_trained(tmp_path: Path) -> N
         exported.train()
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_a_detector_that_finds_nothing_proves_nothing(tmp_path: Path) -> None:
     model = detector()
     model.score_threshold = 1.0
     with pytest.raises(BaimuError, match="nothing is proven"):
-        baimu.export(model, tmp_path / "it.onnx")
+        baimu.export(model, tmp_path / "it.torchscript", format="torchscript", size=64)
     assert not list(tmp_path.iterdir())
 
 

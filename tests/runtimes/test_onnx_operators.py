@@ -16,6 +16,7 @@ from baimu.layers.ragged import run_lstm
 from baimu.ops.nms import keep_best
 from baimu.ops.roi import roi_align
 from baimu.runtimes.onnx import to_onnx
+from baimu.semantic_segmentation.unet import input_side, mirrored
 
 B, N, K = 2, 24, 3
 
@@ -178,6 +179,19 @@ def test_an_lstm_keeps_its_states_whatever_the_length() -> None:
         with torch.no_grad():
             wanted = reads.lstm(sequence)[0]
         np.testing.assert_allclose(run(sequence).numpy(), wanted.numpy(), atol=1e-5)
+
+
+def test_pictures_mirrored_around_a_free_size() -> None:
+    """A remainder by a size, and a size rounded up to a multiple."""
+
+    def mirror(images: Tensor) -> Tensor:
+        side = images.shape[3]
+        return images.index_select(3, mirrored(side, input_side(side), images.device))
+
+    run = in_onnx(Asks(mirror), (torch.rand(2, 3, 4, 53),), (({0: torch.export.Dim.AUTO, 3: torch.export.Dim.AUTO},),))
+    for side in (16, 60, 61, 200):
+        images = torch.rand(1, 3, 4, side)
+        assert torch.equal(run(images), mirror(images))
 
 
 def test_a_norm_of_another_order_is_refused() -> None:

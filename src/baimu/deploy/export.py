@@ -111,7 +111,13 @@ def export(
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".baimu-") as folder:
             made = Path(folder) / "done" / path.name
             made.parent.mkdir()
-            _write(network, made, format, precision, kind, shape, options, seen, licence)
+            try:
+                _write(network, made, format, precision, kind, shape, options, seen, licence)
+            except BaimuError:
+                raise
+            except Exception as error:  # of exporters, which have no common class
+                said = next((line for line in reversed(str(error).splitlines()) if line.strip()), type(error).__name__)
+                raise BaimuError(f"{path.name}: {format} cannot hold this model: {said}") from error
             said = "not compared with the model"
             if verify:
                 said = prove(network, open_exported(made), seen or (), precision, options).words
@@ -230,8 +236,8 @@ def _write_from_onnx(module: Any, onnx: Any, proto: Any, path: Path, card: Card,
 
 
 def to_program(graph: Graph, inputs: Sequence[Tensor], shape: Shape) -> tuple[Any, Shape]:
-    """torch's ``ExportedProgram``, its batch and, where ``shape`` says so, sides free; and which sides are: the method's
-    code may hold them all the same."""
+    """torch's ``ExportedProgram``, its batch and, where ``shape`` says so, sides free; and which sides came out free,
+    for a method's code may hold them all the same."""
     from torch.export import Dim
 
     from baimu.runtimes.onnx import quiet

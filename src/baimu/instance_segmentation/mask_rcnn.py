@@ -187,7 +187,8 @@ def soft_mask_targets(
 
 
 def _of_class(logits: Tensor, labels: Tensor) -> Tensor:
-    return logits[torch.arange(len(labels), device=labels.device), labels]
+    index = labels[:, None, None, None].expand(-1, -1, *logits.shape[2:])
+    return logits.gather(1, index)[:, 0]  # to index by two tensors would hold a graph to the example's count
 
 
 def mask_rcnn(

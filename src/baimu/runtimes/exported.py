@@ -80,7 +80,11 @@ class Exported(nn.Module):
             )
         if images.is_floating_point():  # what was scaled or turned after it was read
             images = images.round().clamp(0, 255).to(torch.uint8)
-        return tuple(self.session.run(images, *others))
+        try:
+            return tuple(self.session.run(images, *others))
+        except Exception as error:  # runtimes raise what they like
+            said = str(error).strip().partition("\n")[0]
+            raise BaimuError(f"{self.path}: fails in {self.runtime} for {list(images.shape)} ({said})") from error
 
     predict = shortcuts.predict
 

@@ -58,7 +58,7 @@ class OnnxSession:
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-        options.log_severity_level = 3
+        options.log_severity_level = 4  # what fails is raised, and told there
         try:
             self._session = onnxruntime.InferenceSession(str(path), options, providers=_providers(device))
         except BaimuError:
