@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -111,13 +112,8 @@ def export(
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".baimu-") as folder:
             made = Path(folder) / "done" / path.name
             made.parent.mkdir()
-            try:
+            with _failing_in_words(f"{path.name}: {format} cannot hold this model"):
                 _write(network, made, format, precision, kind, shape, options, seen, licence)
-            except BaimuError:
-                raise
-            except Exception as error:  # of exporters, which have no common class
-                said = next((line for line in reversed(str(error).splitlines()) if line.strip()), type(error).__name__)
-                raise BaimuError(f"{path.name}: {format} cannot hold this model: {said}") from error
             said = "not compared with the model"
             if verify:
                 said = prove(network, open_exported(made), seen or (), precision, options).words
@@ -128,6 +124,18 @@ def export(
     if report is not None:
         report(f"{path}: {format} {precision}, {path.stat().st_size / 2**20:.1f} MiB; {said}")
     return path
+
+
+@contextlib.contextmanager
+def _failing_in_words(what: str) -> Iterator[None]:
+    """Whatever an exporter raises, for they have no common class, as ``what`` and its last line."""
+    try:
+        yield
+    except BaimuError:
+        raise
+    except Exception as error:
+        said = next((line for line in reversed(str(error).splitlines()) if line.strip()), type(error).__name__)
+        raise BaimuError(f"{what}: {said}") from error
 
 
 def _kind_of(network: Any, format: str, precision: str, options: dict[str, Any]) -> Kind:
