@@ -96,9 +96,7 @@ def export(
     """
     network: Any = model if isinstance(model, nn.Module) else load_model(model)
     options = {**options, **({"raw": True} if raw else {})}
-    kind = _kind_of(network, format, precision, options)
-    if precision == "int8" and images is None and format != "mnn":
-        raise BaimuError("int8 needs images to take its ranges from; give a hundred of those it is to be used for")
+    kind = _kind_of(network, format, precision, options, images)
     module_of(format, write=True)
     path = Path(path or f"{(network.spec or ('model',))[0]}{RUNTIMES[format].suffix}")
     if not path.name.endswith(RUNTIMES[format].suffix):
@@ -114,14 +112,13 @@ def export(
             made.parent.mkdir()
             with _failing_in_words(f"{path.name}: {format} cannot hold this model"):
                 _write(network, made, format, precision, kind, shape, options, seen, licence)
-            said = "not compared with the model"
-            if verify:
-                said = prove(network, open_exported(made), seen or (), precision, options).words
+            proof = prove(network, open_exported(made), seen or (), precision, options) if verify else None
             for part in made.parent.iterdir():  # OpenVINO's weights, and those of large ONNX files, lie beside it
                 part.replace(path.with_name(part.name))
     finally:
         network.preprocess = before
     if report is not None:
+        said = proof.words if proof else "not compared with the model"
         report(f"{path}: {format} {precision}, {path.stat().st_size / 2**20:.1f} MiB; {said}")
     return path
 
@@ -138,7 +135,7 @@ def _failing_in_words(what: str) -> Iterator[None]:
         raise BaimuError(f"{what}: {said}") from error
 
 
-def _kind_of(network: Any, format: str, precision: str, options: dict[str, Any]) -> Kind:
+def _kind_of(network: Any, format: str, precision: str, options: dict[str, Any], images: Any) -> Kind:
     """The task's way to a graph, after everything that the user named is known to exist."""
     if isinstance(network, Exported):
         raise BaimuError(f"{network.path}: is exported already; export the model it was made of")
@@ -148,6 +145,8 @@ def _kind_of(network: Any, format: str, precision: str, options: dict[str, Any])
         raise unknown("format", format, RUNTIMES)
     if precision not in PRECISIONS[format]:
         raise BaimuError(f"precision={precision}: {format} is written in {', '.join(PRECISIONS[format])}")
+    if precision == "int8" and images is None and format != "mnn":
+        raise BaimuError("int8 needs images to take its ranges from; give a hundred of those it is to be used for")
     kind = KINDS[network.task]
     for option in options:
         if option not in kind.known():
