@@ -274,13 +274,16 @@ def to_program(graph: Graph, inputs: Sequence[Tensor], shape: Shape) -> tuple[An
 
 
 def drop_checks(program: Any) -> None:
-    """Without the assertions that other sizes differ as those of the example do: the proof looks at others."""
+    """Without the assertions that other sizes differ as those of the example do, and are as large: the proof looks at
+    others."""
     graph = program.graph_module.graph
     for node in reversed(graph.nodes):
         if node.target is torch.ops.aten._assert_scalar.default:
             graph.erase_node(node)
     graph.eliminate_dead_code()
     program.graph_module.recompile()
+    for symbol, bounds in program.range_constraints.items():
+        program.range_constraints[symbol] = type(bounds)(1, bounds.upper)
 
 
 def in_half(model: Any, dtype: torch.dtype) -> Any:
