@@ -17,7 +17,7 @@ def keep_best(boxes: Any, scores: Any, groups: Any, iou_threshold: float) -> Any
     a bit of any IoU."""
     zero = op.Constant(value_float=0.0)
     total = op.ReduceSum(boxes, op.Constant(value_ints=[-1]), keepdims=0)
-    finite = op.Not(op.Or(op.IsNaN(total), op.IsInf(total)))
+    finite = op.Equal(op.Sub(total, total), zero)  # nan otherwise; MNN has neither IsNaN nor IsInf
     scores = op.Where(op.And(finite, op.Greater(scores, zero)), scores, zero)
     boxes = op.Where(op.Unsqueeze(finite, op.Constant(value_ints=[2])), boxes, zero)
     one = op.Constant(value_int=1)
