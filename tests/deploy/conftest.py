@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import jaxtyping
 import numpy as np
 import PIL.Image
 import pytest
@@ -76,3 +77,11 @@ def cluster() -> Iterator[Any]:
     ray.shutdown()
     made.shutdown()
     services.node_ip_address_from_perspective = before
+
+
+@pytest.fixture
+def unchecked() -> Iterator[None]:
+    """Without shapes and types checked at run time: where TorchScript traces, sizes are tensors."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
