@@ -84,11 +84,15 @@ def classifier(preprocess: Preprocess = SQUARE, **options: Any) -> Any:
 
 @seeded
 def detector(**options: Any) -> Any:
-    backbone = Stride8(2)
-    model = RetinaNet(
-        backbone, FPN(backbone, 16), num_classes=3, head=RetinaHead(16, 9, 3, depth=1), candidates=100, **options
-    )
+    model = retinanet(3, **options)
+    model.classes = ("bolt", "nut", "washer")
     return found_everywhere(model, model.head.classify)
+
+
+def retinanet(num_classes: int, **options: Any) -> RetinaNet:
+    backbone = Stride8(2)
+    head = RetinaHead(16, 9, num_classes, depth=1)
+    return RetinaNet(backbone, FPN(backbone, 16), num_classes=num_classes, head=head, candidates=100, **options)
 
 
 @seeded
@@ -185,7 +189,7 @@ def found_everywhere(model: Any, *layers: nn.Module) -> Any:
         assert isinstance(layer, nn.Conv2d | nn.Linear)
         nn.init.normal_(layer.weight, std=0.5)
         nn.init.constant_(layer.bias, -1.0)
-    model.score_threshold, model.preprocess, model.classes = 0.02, FREE, ("bolt", "nut", "washer")
+    model.score_threshold, model.preprocess = 0.02, FREE
     return settled(model)
 
 

@@ -170,7 +170,7 @@ def facts_of(model: Any, kind: Kind, options: dict[str, Any]) -> dict[str, Any]:
         facts["makes"] = domain_of(model, options.get("to"))
     if model.task == "tracking":
         follower = type(model.tracker())
-        facts |= {"tracker": follower.__name__, "module": follower.__module__}
+        facts |= {"follower": follower.__name__, "module": follower.__module__}
         if hasattr(model, "sizes"):
             facts["sizes"] = model.sizes.tolist()
     return facts

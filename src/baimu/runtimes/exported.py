@@ -54,6 +54,8 @@ class Exported(nn.Module):
             preprocess = InGraph.of(preprocess)
         self.preprocess = preprocess
         for name, value in card.facts.items():
+            if hasattr(type(self), name):
+                raise CheckpointError(f"{path}: states {name}, which is not for a file to say; export it again")
             nn.Module.__setattr__(self, name, value)
         self.eval()
 
@@ -83,7 +85,7 @@ class Exported(nn.Module):
         try:
             return tuple(self.session.run(images, *others))
         except Exception as error:  # runtimes raise what they like
-            said = str(error).strip().partition("\n")[0]
+            said = str(error).strip().rpartition("\n")[2]
             raise BaimuError(f"{self.path}: fails in {self.runtime} for {list(images.shape)} ({said})") from error
 
     predict = shortcuts.predict
@@ -176,7 +178,7 @@ class ExportedTracker(Exported):
         return found[0] if len(found) == 1 else self._method("SiamRPNOutput")(*found)
 
     def tracker(self, **options: Any) -> Any:
-        return self._method(self.card.facts["tracker"])(self, **options)
+        return self._method(self.card.facts["follower"])(self, **options)
 
     def _method(self, name: str) -> Any:
         module = self.card.facts["module"]

@@ -125,7 +125,7 @@ class SiamFCTracker:
 
     def __init__(
         self,
-        network: SiamFC,
+        network: Any,
         *,
         scales: int = 3,
         scale_step: float = 1.0375,

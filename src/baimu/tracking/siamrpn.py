@@ -243,7 +243,7 @@ class SiamRPNTracker:
 
     def __init__(
         self,
-        network: SiamRPN,
+        network: Any,
         *,
         penalty: float = 0.16,
         window: float = 0.4,
