@@ -40,7 +40,7 @@ parity: $(VENV)/.dev
 	$(RUN) -m tests.parity $(GOLDENS) $(if $(PAGE),--page $(PAGE))
 
 bench: $(VENV)/.dev
-	for name in association classifiers coco_eval cpu_conv data_pipeline detectors optimize segmenters startup; do $(RUN) benchmarks/$$name.py --out benchmarks/results/$$name.json || exit 1; done
+	for name in association classifiers coco_eval cpu_conv data_pipeline detectors export optimize segmenters serving startup; do $(RUN) benchmarks/$$name.py --out benchmarks/results/$$name.json || exit 1; done
 
 docs: $(VENV)/.dev zoo
 	$(RUN) tools/docs.py

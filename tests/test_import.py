@@ -11,7 +11,7 @@ import pytest
 
 import baimu
 
-HEAVY = {"torch", "torchvision", "numpy", "scipy", "matplotlib", "PIL", "accelerate", "huggingface_hub"}
+HEAVY = {"torch", "torchvision", "numpy", "scipy", "matplotlib", "PIL", "accelerate", "huggingface_hub", "fastapi"}
 
 
 def loaded_by(code: str) -> set[str]:
@@ -28,7 +28,10 @@ def command(words: str) -> str:
 @pytest.mark.parametrize(
     "code",
     ["import baimu", command("--version"), command("--help"), command("models"), command("models fcos*")]
-    + [command(f"{verb} --help") for verb in ("demo", "train", "eval", "predict", "explain", "models", "data", "env")],
+    + [
+        command(f"{verb} --help")
+        for verb in ("demo", "train", "eval", "predict", "explain", "models", "data", "env", "serve")
+    ],
 )
 def test_nothing_heavy_is_loaded(code: str) -> None:
     loaded = loaded_by(code)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
@@ -78,8 +79,7 @@ def serve(
     from baimu.deploy.serving.limits import Limits
     from baimu.deploy.serving.server import serve as run_server
 
-    if precision not in ("fp32", "bf16", "fp16"):
-        raise typer.BadParameter("fp32, bf16 or fp16", param_hint="--precision")
+    logging.basicConfig(format="%(asctime)s %(message)s", level=logging.INFO)
     limits = Limits(
         body_bytes=int(max_megabytes * 2**20), pixels=int(max_megapixels * 1e6), queue=queue, seconds=timeout
     )

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from baimu.deploy.serving.figures import Figures
 from baimu.deploy.serving.inputs import image_item, text_item
 from baimu.deploy.serving.limits import Limits, Refusal, pixels_for
 from baimu.deploy.serving.options import Given, Options
-from baimu.errors import BaimuError
+from baimu.errors import BaimuError, unknown
 from baimu.inference.batches import Ready
 from baimu.inference.predictor import Precision, Predictor
 from baimu.inference.sources import Item
@@ -48,6 +48,8 @@ class Setup:
     def __post_init__(self) -> None:
         if min(self.max_batch, self.readers, 1 if self.threads is None else self.threads) < 1 or self.window < 0:
             raise BaimuError("max_batch, readers and threads must be at least 1, and the window not negative")
+        if self.precision not in get_args(Precision):
+            raise unknown("precision", self.precision, get_args(Precision))
 
 
 class Work(NamedTuple):

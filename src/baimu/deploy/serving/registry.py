@@ -74,7 +74,8 @@ class Registry:
             if old is not None:
                 old.retire()
         self._figures.loaded(name, new.version)
-        log.info("%s: version %d (%s)", name, new.version, new.task)
+        if old is not None:
+            log.info("%s: version %d serves now", name, new.version)
         return new
 
     def reload_all(self) -> None:

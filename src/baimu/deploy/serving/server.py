@@ -133,7 +133,7 @@ class Server:
             access_log=False,
             server_header=False,
             proxy_headers=False,
-            limit_concurrency=limits.connections,
+            limit_concurrency=limits.connections + 1,
             timeout_graceful_shutdown=int(limits.seconds) + 5,
         )
         self._ready = threading.Event()
