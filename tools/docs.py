@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
+import json
 import re
 import sys
 import textwrap
@@ -204,6 +205,26 @@ def method_pages() -> tuple[str, dict[str, str]]:
     return table(columns, sorted(rows)), pages
 
 
+def exports() -> str:
+    """Method × format, from what benchmarks/export.py measured; below it why a cell is empty."""
+    measured = json.loads((ROOT / "benchmarks/results/export.json").read_text(encoding="utf-8"))
+    formats = ("onnx", "openvino", "torch", "torchscript", "mnn", "aotinductor")
+    rows, reasons = [], []
+    for name, cells in measured.items():
+        row = [f"`{name}`"]
+        for format in formats:
+            cell = cells.get(format)
+            if cell is None:
+                row.append("")
+            elif "why" in cell:
+                row.append(f"– ({len(reasons) + 1})")
+                reasons.append(f"{len(reasons) + 1}. `{name}`, {format}: {' '.join(cell['why'].split())[:240]}")
+            else:
+                row.append(f"{cell['difference']:.1g}, {cell['ms']:.0f} of {cell['eager_ms']:.0f} ms")
+        rows.append(row)
+    return table(("network", *formats), rows) + "".join(f"\n{line}" for line in ["", *reasons]) + "\n"
+
+
 def _figures(reported: dict[str, float]) -> str:
     return ", ".join(f"{metric.replace('_', ' ')} {value:g}" for metric, value in reported.items())
 
@@ -225,7 +246,7 @@ def generate() -> dict[Path, str]:
     """Path → text of every page that has something generated in it."""
     methods, pages = method_pages()
     pages |= {"cli.md": cli_page(), "api.md": api_page()}
-    parts = {"recipe": recipe_fields(), "methods": methods}
+    parts = {"recipe": recipe_fields(), "methods": methods, "exports": exports()}
     for path in DOCS.glob("*.md"):
         text = path.read_text(encoding="utf-8")
         for name in re.findall(r"<!-- generated: (\w+) -->", text):
