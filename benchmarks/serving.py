@@ -99,7 +99,7 @@ class Program:
         self.process = subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=sys.stderr)
 
     def wait(self, body: bytes) -> None:
-        until = time.monotonic() + 240
+        until = time.monotonic() + 600
         while time.monotonic() < until and self.process.poll() is None:
             try:
                 Client(self.port).ask(body)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import logging
 import re
 import threading
@@ -58,14 +59,14 @@ class Registry:
 
     def reload(self, name: str) -> Served:
         """Load the model anew from where the server got it. Where that fails, the old one stays."""
-        if name not in self.sources:
-            raise unknown("model", name, self.sources)
-        source = self.sources[name]
+        source = self._source(name)
         return self.swap(name, source if isinstance(source, nn.Module) else load_model(source))
 
     def swap(self, name: str, network: nn.Module) -> Served:
         """Let ``network`` answer under this name, once it has answered for a try."""
+        self._source(name)
         with self._loading:
+            gc.collect()  # what was replaced before may still be held by references in a circle
             old = self._models.get(name)
             version = 1 if old is None else old.version + 1
             new = Served(name, network, version, self.setup, self.readers, self._figures)
@@ -94,6 +95,11 @@ class Registry:
         for model in self:
             model.batcher.join(max(0.0, until - time.monotonic()))
         self.readers.shutdown(wait=False, cancel_futures=True)
+
+    def _source(self, name: str) -> Any:
+        if name not in self.sources:
+            raise unknown("model", name, self.sources)
+        return self.sources[name]
 
 
 def names_of(models: Sequence[Any]) -> dict[str, Any]:
