@@ -142,6 +142,12 @@ def test_raw_needs_a_suppression_that_is_known(tmp_path: Path) -> None:
         baimu.export(detector(nms=own), tmp_path / "it.onnx", raw=True)
 
 
+@pytest.mark.parametrize("name", ["detector", "query_detector", "reader"])
+def test_mnn_holds_what_it_has_no_operators_for(name: str, tmp_path: Path) -> None:
+    """NaN and infinity asked for by what it knows, LSTMs."""
+    assert "largest difference" in written(MODELS[name](), tmp_path, "mnn")[1]
+
+
 def test_mnn_takes_a_detector_raw(tmp_path: Path) -> None:
     model = detector()
     exported, _ = written(model, tmp_path, "mnn", raw=True, size=64)

@@ -23,8 +23,13 @@ def save(onnx_file: Path, path: Path, card: Card) -> None:
     The converter itself, in a process of its own, for it ends the one it runs in when it fails. (MNN's command line
     around it would install a package and report its use.)
     """
+    import onnx
+
+    proto = onnx.load(onnx_file)
+    rewrite(proto.graph)
+    onnx.save(proto, str(onnx_file))
     command = [sys.executable, "-c", "import sys, _tools; _tools.mnnconvert(sys.argv)", "-f", "ONNX"]
-    command += ["--modelFile", str(onnx_file)]
+    command += ["--modelFile", str(onnx_file), "--useOriginRNNImpl"]  # its loop in the place of an LSTM crashes it
     command += ["--MNNModel", str(path), "--bizCode", card.to_json()]
     if card.precision == "fp16":
         command.append("--fp16")
@@ -33,7 +38,29 @@ def save(onnx_file: Path, path: Path, card: Card) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode or not path.exists():
         said = (done.stdout + done.stderr).strip().splitlines()
-        raise BaimuError(f"{path}: MNN cannot convert this model (exit code {done.returncode}): {' '.join(said[-3:])}")
+        raise BaimuError(
+            f"{path.name}: MNN cannot convert this model (exit code {done.returncode}): {' '.join(said[-3:])}"
+        )
+
+
+def rewrite(graph: Any) -> None:
+    """Without the questions that MNN cannot ask: NaN differs from itself, and what is infinite is larger than 3e38."""
+    from onnx import TensorProto, helper
+
+    largest = helper.make_tensor("baimu_largest", TensorProto.FLOAT, [], [3e38])
+    nodes = []
+    for node in graph.node:
+        first, second = {"IsNaN": ("Equal", "Not"), "IsInf": ("Abs", "Greater")}.get(node.op_type, ("", ""))
+        if not first:
+            nodes.append(type(node).FromString(node.SerializeToString()))
+            continue
+        (asked,), (told,) = node.input, node.output
+        before = f"{told}_before"
+        nodes.append(helper.make_node(first, [asked, asked] if first == "Equal" else [asked], [before]))
+        nodes.append(helper.make_node(second, [before] if second == "Not" else [before, largest.name], [told]))
+    del graph.node[:]
+    graph.node.extend(nodes)
+    graph.initializer.append(largest)
 
 
 class MNNSession:
@@ -49,11 +76,12 @@ class MNNSession:
     def run(self, *inputs: Tensor) -> Sequence[Tensor]:
         expr: Any = importlib.import_module("MNN").expr
         kinds = {torch.uint8: expr.uint8, torch.int64: expr.int, torch.float32: expr.float}
-        given = []
-        for x in inputs:
-            x = x.to(torch.int32) if x.dtype == torch.int64 else x
-            data = np.ascontiguousarray(x.cpu().numpy())
-            given.append(expr.const(data.ravel(), list(data.shape), expr.NCHW, kinds.get(x.dtype, expr.int)))
+        whole = [x.to(torch.int32) if x.dtype == torch.int64 else x for x in inputs]
+        data = [np.ascontiguousarray(x.cpu().numpy()) for x in whole]  # alive until all is read: MNN does not copy it
+        given = [
+            expr.const(array.ravel(), list(array.shape), expr.NCHW, kinds.get(x.dtype, expr.int))
+            for array, x in zip(data, whole, strict=True)
+        ]
         found = self._net.forward(given)
         found = found if isinstance(found, list | tuple) else [found]
         return [torch.from_numpy(np.array(expr.convert(x, expr.NCHW).read())) for x in found]
