@@ -5,16 +5,20 @@
 One small name of each method, with random weights whose norms have seen noise, few classes and small images: what is
 proven is that the graphs are equal, not that the networks see. Each file is written by ``baimu.export`` and compared
 as it compares; its latency is taken in turns with eager's (norms folded), batch 1, one thread.
-Rows are added to those in the file; ``--only NAME`` and ``--format FORMAT`` take a part anew. ``--page`` writes the
-tables of docs/export.md and the ``exports`` of docs/evidence.toml from the file, and measures nothing.
+Rows that are in the file are kept; ``--only NAME`` and ``--format FORMAT`` take a part anew. `make docs` writes the
+tables of docs/export.md and the column of docs/methods.md from the file.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import subprocess
+import sys
 import tempfile
 import time
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +59,10 @@ CASES = {name: arguments for names, arguments in GROUPS for name in names.split(
 EVERYWHERE = ("onnx", "openvino", "torch", "torchscript", "mnn")
 COMPILED = ("resnet18", "retinanet_r18_fpn", "faster_rcnn_r18_fpn", "unet_r18", "crnn", "siamfc_alexnet")
 """That are also tried with AOTInductor, which takes a minute each."""
-SIDE = 96
+SIDE, TIMED = 96, 128
+"""Pixels of the shorter side, and of the squares that latency is taken with."""
+HELD_TO = {"torchscript": 128}
+"""Formats that hold detectors to one size, and that."""
 TURNS = 7
 
 
@@ -97,15 +104,23 @@ def settle(model: Any) -> None:
 def measure(model: Any, eager: Any, path: Path, format: str) -> dict[str, Any]:
     """What a row of the matrix says of one format."""
     start = time.perf_counter()
+    size = HELD_TO.get(format) if model.task == "detection" else None
+    before = model.preprocess
     try:
-        baimu.export(model, path, format=format, verify=False)
+        baimu.export(model, path, format=format, size=size, verify=False)
         exported = open_exported(path)
+        if size is not None:
+            model.preprocess = before.replace(resize="letterbox", size=size)
         proof = prove(model, exported, samples(model, None), "fp32")
     except BaimuError as error:
-        return {"why": str(error).replace(str(path.parent), ""), "seconds": time.perf_counter() - start}
-    inputs = example(model, (SIDE, SIDE), batch=1)
-    kind = KINDS[model.task]
-    graph = Graph(eager, kind, {}).eval()
+        return {"why": str(error).removeprefix(f"{path}: ").removeprefix(f"{path.name}: ")}
+    finally:
+        model.preprocess = before
+    inputs = example(model, (TIMED, TIMED), batch=1)
+    graph = Graph(eager, KINDS[model.task], {}).eval()
+    fixed = exported.card.fixed_size
+    if inputs[0].ndim == 4 and model.task != "tracking" and any(fixed):
+        inputs = example(model, (fixed[0] or TIMED, fixed[1] or TIMED), batch=1)
     with torch.no_grad():
         times = take_turns({"eager": lambda: graph(*inputs), "exported": lambda: exported(*inputs)}, TURNS)
     parts = [path, path.with_suffix(".bin")]
@@ -120,25 +135,59 @@ def measure(model: Any, eager: Any, path: Path, format: str) -> dict[str, Any]:
     }
 
 
+def measure_all(name: str, formats: Sequence[str], keep: Callable[[str, dict[str, Any]], None]) -> None:
+    """A name in this process; ``keep`` is given each row as it comes."""
+    torch.set_num_threads(1)
+    model = make(name)
+    eager = fold_norms(model)
+    for format in formats:
+        with tempfile.TemporaryDirectory() as folder:
+            row = measure(model, eager, Path(folder) / f"{name}{RUNTIMES[format].suffix}", format)
+        keep(format, row)
+        said = row.get("why") or f"{row['difference']:.2g}, {row['mib']:.1f} MiB, {row['ms']:.1f} ms"
+        print(f"{name} {format}: {said}", flush=True)
+
+
+class Results:
+    """The rows in a file, by name and format."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def of(self, name: str) -> dict[str, Any]:
+        return self._read().get(name, {})
+
+    def keep(self, name: str, format: str, row: dict[str, Any]) -> None:
+        rows = self._read()
+        rows.setdefault(name, {})[format] = row
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.path.write_text(json.dumps(rows, indent=1) + "\n")
+
+    def _read(self) -> dict[str, Any]:
+        return json.loads(self.path.read_text()) if self.path.exists() else {}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks/results/export.json")
     parser.add_argument("--only", action="append", choices=tuple(CASES))
     parser.add_argument("--format", action="append", choices=tuple(RUNTIMES))
+    parser.add_argument("--alone", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    torch.set_num_threads(1)
-    results: dict[str, Any] = json.loads(options.out.read_text()) if options.out.exists() else {}
+    results = Results(options.out)
+    if options.alone:
+        (name,) = options.only
+        measure_all(name, options.format, partial(results.keep, name))
+        return
     for name in options.only or CASES:
-        model = make(name)
-        eager = fold_norms(model)
-        for format in options.format or (*EVERYWHERE, *(["aotinductor"] if name in COMPILED else [])):
-            with tempfile.TemporaryDirectory() as folder:
-                row = measure(model, eager, Path(folder) / f"{name}{RUNTIMES[format].suffix}", format)
-            results.setdefault(name, {})[format] = row
-            said = row.get("why") or f"{row['difference']:.2g}, {row['mib']:.1f} MiB, {row['ms']:.1f} ms"
-            print(f"{name} {format} ({row['seconds']:.0f} s): {said}", flush=True)
-            options.out.parent.mkdir(parents=True, exist_ok=True)
-            options.out.write_text(json.dumps(results, indent=1) + "\n")
+        formats = options.format or [*EVERYWHERE, *(["aotinductor"] if name in COMPILED else [])]
+        if not (options.only or options.format):
+            formats = [format for format in formats if format not in results.of(name)]
+        for format in formats:  # a process each: one runtime ends the process that it fails in
+            words = ["--alone", "--out", str(options.out), "--only", name, "--format", format]
+            code = subprocess.run([sys.executable, __file__, *words], check=False).returncode
+            if code:
+                results.keep(name, format, {"why": f"ends the process that it runs in (exit code {code})"})
 
 
 if __name__ == "__main__":

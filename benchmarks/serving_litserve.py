@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import base64
 from typing import Any
 
 import litserve  # pyright: ignore[reportMissingImports]
 import torch
-from fastapi import Request
 
 from serving_peers import BATCH, Eager, arguments
 
@@ -23,8 +23,8 @@ class Api(litserve.LitAPI):
         torch.set_num_threads(self.options.threads)
         self.eager = Eager(self.options.state, self.options.precision)
 
-    async def decode_request(self, request: Request) -> Any:
-        return self.eager.read(await request.body())
+    def decode_request(self, request: dict[str, str]) -> Any:
+        return self.eager.read(base64.b64decode(request["image"]))
 
     def batch(self, inputs: list[Any]) -> Any:
         return torch.stack(inputs)

@@ -1,8 +1,8 @@
 """Pages of docs/ that are made from the code: ``python tools/docs.py``; ``--check`` only tells which are out of date.
 
 Whole pages: cli.md, api.md and methods/*.md. Parts of pages stand between ``<!-- generated: NAME -->`` and
-``<!-- end -->``. What no code knows (learned on what, exports) is read from docs/evidence.toml,
-and what was compared with what from docs/parity.md, which ``make parity`` writes.
+``<!-- end -->``. What no code knows (learned on what) is read from docs/evidence.toml, what was compared
+with what from docs/parity.md, which ``make parity`` writes, and exports from benchmarks/results/export.json.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import importlib
 import inspect
 import json
 import re
+import statistics
 import sys
 import textwrap
 import tomllib
@@ -182,6 +183,9 @@ def method_pages() -> tuple[str, dict[str, str]]:
     unknown = set(evidence) - set(zoo.index())
     if unknown:
         raise SystemExit(f"docs/evidence.toml names models that do not exist: {', '.join(sorted(unknown))}")
+    exported = {
+        name: ", ".join(format for format, row in rows.items() if "why" not in row) for name, rows in exports().items()
+    }
     compared = {name: f"[{sources}](parity.md)" for name, sources in parity().items()}
     by_file: dict[str, list[Any]] = {}
     for info in zoo.models():
@@ -192,6 +196,7 @@ def method_pages() -> tuple[str, dict[str, str]]:
         pages[page] = _method_page(module, infos)
         for info in infos:
             known = evidence.get(info.name, {}) | ({"parity": compared[info.name]} if info.name in compared else {})
+            known |= {"exports": f"[{exported[info.name]}](export.md)"} if exported.get(info.name) else {}
             rows.append(
                 (
                     f"[`{info.name}`]({page})",
@@ -205,24 +210,31 @@ def method_pages() -> tuple[str, dict[str, str]]:
     return table(columns, sorted(rows)), pages
 
 
-def exports() -> str:
-    """Method × format, from what benchmarks/export.py measured; below it why a cell is empty."""
-    measured = json.loads((ROOT / "benchmarks/results/export.json").read_text(encoding="utf-8"))
+def exports() -> dict[str, dict[str, Any]]:
+    """Of each name that ``benchmarks/export.py`` has measured: format → its row."""
+    path = ROOT / "benchmarks" / "results" / "export.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+
+def export_matrix() -> str:
+    """Method × format: largest difference, size and latency; below it what cannot be, and why."""
     formats = ("onnx", "openvino", "torch", "torchscript", "mnn", "aotinductor")
     rows, reasons = [], []
-    for name, cells in measured.items():
-        row = [f"`{name}`"]
+    for name, cells in exports().items():
+        eager = [cell["eager_ms"] for cell in cells.values() if "eager_ms" in cell]
+        row = [f"`{name}`", f"{statistics.median(eager):.3g}" if eager else ""]
         for format in formats:
             cell = cells.get(format)
             if cell is None:
                 row.append("")
             elif "why" in cell:
-                row.append(f"– ({len(reasons) + 1})")
-                reasons.append(f"{len(reasons) + 1}. `{name}`, {format}: {' '.join(cell['why'].split())[:240]}")
+                row.append("no")
+                reasons.append((f"`{name}`", format, " ".join(cell["why"].split())[:240].replace("|", "/")))
             else:
-                row.append(f"{cell['difference']:.1g}, {cell['ms']:.0f} of {cell['eager_ms']:.0f} ms")
+                row.append(f"{cell['difference']:.0e}; {cell['mib']:.3g}; {cell['ms']:.3g}")
         rows.append(row)
-    return table(("network", *formats), rows) + "".join(f"\n{line}" for line in ["", *reasons]) + "\n"
+    page = table(("network", "eager, ms", *formats), rows)
+    return page + ("\n" + table(("network", "format", "why not"), reasons) if reasons else "")
 
 
 def _figures(reported: dict[str, float]) -> str:
@@ -246,7 +258,7 @@ def generate() -> dict[Path, str]:
     """Path → text of every page that has something generated in it."""
     methods, pages = method_pages()
     pages |= {"cli.md": cli_page(), "api.md": api_page()}
-    parts = {"recipe": recipe_fields(), "methods": methods, "exports": exports()}
+    parts = {"recipe": recipe_fields(), "methods": methods, "exports": export_matrix()}
     for path in DOCS.glob("*.md"):
         text = path.read_text(encoding="utf-8")
         for name in re.findall(r"<!-- generated: (\w+) -->", text):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -133,3 +135,22 @@ def test_an_exported_classifier_is_drawn_and_told_like_its_model(tmp_path: Path)
     image = np.random.default_rng(0).integers(0, 256, (70, 90, 3), np.uint8)
     a, b = (one.predict(image)[0] for one in (model, exported))
     assert (a.names, a.size, a.draw(image).size) == (b.names, b.size, b.draw(image).size)
+
+
+def test_the_example_without_this_library_finds_the_same(
+    learned: Any, exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "export.md").read_text(encoding="utf-8")
+    (example,) = [part for part in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "onnxruntime" in part]
+    assert "baimu" not in example.replace('["baimu"]', "")
+    image = PIL.Image.fromarray(open_data(DATA, kind="detection").val.image(3))
+    image.save(tmp_path / "photo.png")
+    shutil.copy(exported, tmp_path / "mine.onnx")
+    monkeypatch.chdir(tmp_path)
+    exec(compile(example.replace("photo.jpg", "photo.png"), "docs/export.md", "exec"), {})
+    said = capsys.readouterr().out.splitlines()
+    wanted = learned.predict(np.asarray(image), score_threshold=0.0)[0]
+    assert len(said) == len(wanted) > 0
+    for line, name, score in zip(said, wanted.class_names, wanted.scores, strict=True):
+        assert line.startswith(f"{name} ")
+        assert abs(float(line.split()[1]) - score) < 0.01

@@ -51,6 +51,10 @@ def serve(
     readers: Annotated[int, typer.Option(min=1, help="Threads that decode and resize.")] = 2,
     device: Annotated[str | None, typer.Option(help="For example cuda, cuda:1, mps or cpu.")] = None,
     precision: Annotated[str, typer.Option(help="fp32, bf16 or fp16.")] = "fp32",
+    optimize: Annotated[
+        bool,
+        typer.Option("--optimize", help="First find the fastest way to run each model here; takes a minute or two."),
+    ] = False,
     settings: Settings = None,
     allow: Annotated[
         list[str] | None, typer.Option(metavar="KEY", help="An option that costs more, opened to requests: scales.")
@@ -92,6 +96,7 @@ def serve(
         threads=threads,
         readers=readers,
         device=device,
+        optimize=optimize,
         precision=precision,
         limits=limits,
         token=admin_token,

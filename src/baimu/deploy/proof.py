@@ -30,8 +30,8 @@ LOOKED_AT = 32
 SIDES = ((120, 160), (167, 250), (97, 128), (160, 120))
 """Height and width of the scenes that are drawn where no images are given."""
 BATCHES = (1, 3)
-BY_TENSOR = ("text_recognition", "semantic_segmentation")
-"""Tasks of whose results few pixels or characters are close to another: their tensors are compared as well."""
+BY_TENSOR = ("text_recognition", "text_classification", "semantic_segmentation")
+"""Tasks whose results may be the same where their tensors are not: those are compared as well."""
 
 
 class Tolerance(NamedTuple):
@@ -123,7 +123,7 @@ def prove(
     difference = max(one.difference for one in found)
     words += f", largest difference {difference:.2g}"
     if model.task in BY_TENSOR:
-        tensors = _same_tensors(model, exported, calibration_inputs(model, items), tolerance)
+        tensors = _same_tensors(model, exported, _inputs(model, items), tolerance)
         difference, words = max(difference, tensors.difference), f"{words}; {tensors.words}"
     return Proof(same, of, difference, words)
 
@@ -240,6 +240,13 @@ def _same_tensors(model: Any, exported: Exported, batches: Iterable[Sequence[Ten
                     f"inputs of {' and '.join(str(tuple(x.shape)) for x in inputs)}; at most {tolerance.score} may be"
                 )
     return Proof(count, count, worst, f"{count} tensors differ by at most {worst:.2g} of their largest value")
+
+
+def _inputs(model: Any, items: Sequence[Item]) -> Iterable[Sequence[Tensor]]:
+    """Of each item; of texts, whose words the model may not know, words that it does."""
+    if model.task == "text_classification":
+        return [example(model, (0, 0), batch=count) for count in BATCHES]
+    return calibration_inputs(model, items)
 
 
 def _followed(model: Any) -> Iterator[Sequence[Tensor]]:

@@ -73,9 +73,11 @@ class Fused(nn.Module):
         raise NotImplementedError
 
     def packed(self, kind: str, how: Callable[[], Tensor], *key: int) -> Tensor:
-        """What ``how`` makes of the weight, made again where the weight or ``key`` is another than last time."""
+        """What ``how`` makes of the weight, made again where the weight, ``key`` or the number of threads is another
+        than last time: a kernel given the layout for other threads lays the weight out at every call, which takes
+        longer than to use none."""
         version = 0 if self.weight.is_inference() else self.weight._version
-        key = (*key, self.weight.data_ptr(), version)
+        key = (*key, self.weight.data_ptr(), version, torch.get_num_threads())
         known = self._packed.get(kind)
         if known is None or known[0] != key:
             known = self._packed[kind] = (key, how())

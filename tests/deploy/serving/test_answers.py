@@ -13,6 +13,8 @@ import pytest
 import torch
 
 import baimu
+from baimu.deploy.optimizing import optimize
+from baimu.deploy.serving import models
 from baimu.errors import BaimuError
 from baimu.preprocess import Preprocess
 from baimu.zoo import create_model
@@ -243,3 +245,25 @@ def test_names_are_found_and_must_differ(tmp_path) -> None:
     assert names_of([str(run / "best.safetensors")]) == {"my-run": str(run / "best.safetensors")}
     with pytest.raises(BaimuError, match="NAME=MODEL"):
         names_of(["a/x", "b/a-x", "a-x", "a/x"])
+
+
+def test_the_fastest_way_to_run_a_model_answers_the_same(
+    start: Any, classifier: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[tuple[int, int]] = []
+
+    def quick(model: Any, **options: Any) -> Any:
+        tried.append((options["batch_size"], torch.get_num_threads()))
+        return optimize(model, candidates=["packed"], **options)
+
+    monkeypatch.setattr(models, "optimize", quick)
+    server = start(classifier, optimize=True, max_batch=3)
+    assert tried == [(3, 1)]  # as it will run
+    files = odd_files()
+    wanted = baimu.predict(classifier, files)
+    for file, one in zip(files, wanted, strict=True):
+        (told,) = ask(server.url, "/predict", file).json["results"]
+        assert told["classes"][0]["name"] == one.name
+        assert told["classes"][0]["score"] == pytest.approx(one.score, abs=1e-5)
+    with pytest.raises(BaimuError, match=r"fastest way on a CPU .* leave it or the device out"):
+        start(classifier, optimize=True, device="cuda")

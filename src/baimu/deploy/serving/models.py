@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import logging
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
@@ -14,6 +15,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from baimu.deploy.optimizing import optimize
 from baimu.deploy.serving.batching import Batcher, Job
 from baimu.deploy.serving.figures import Figures
 from baimu.deploy.serving.inputs import image_item, text_item
@@ -23,7 +25,9 @@ from baimu.errors import BaimuError, unknown
 from baimu.inference.batches import Ready
 from baimu.inference.predictor import Precision, Predictor
 from baimu.inference.sources import Item
-from baimu.inference.tasks import TASKS, task_of
+from baimu.inference.tasks import TASKS, medium_of, task_of
+
+log = logging.getLogger("baimu.serve")
 
 WARM = 256
 """Pixels of the side of a grey image that every model looks at before it may serve."""
@@ -32,7 +36,8 @@ WARM = 256
 @dataclass(frozen=True)
 class Setup:
     """How models are run. ``threads`` of torch (None: its own choice) work on a batch; ``readers`` decode and resize,
-    and as many others write answers. ``mix_sizes`` as of :func:`baimu.predict`."""
+    and as many others write answers. ``optimize``: the fastest way to run a model is looked for when it is loaded
+    (:func:`~baimu.deploy.optimizing.optimize`), for full batches. ``mix_sizes`` as of :func:`baimu.predict`."""
 
     max_batch: int = 8
     window: float = 0.0
@@ -41,6 +46,7 @@ class Setup:
     device: str | None = None
     precision: Precision = "fp32"
     mix_sizes: bool = False
+    optimize: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
     allow: Sequence[str] = ()
     limits: Limits = field(default_factory=Limits)
@@ -70,8 +76,7 @@ class Served:
         self.name, self.version, self.setup, self._readers = name, version, setup, readers
         self.task = str(getattr(network, "task", ""))
         self.options = Options(self.task, TASKS[self.task], own=setup.options, allow=setup.allow)
-        first = Predictor(network, device=setup.device, precision=setup.precision)
-        self._network, self.medium = first.model, first.medium
+        self._network, self.medium = self._to_run(network), medium_of(network)
         self.classes = tuple(getattr(network, "classes", ()))
         self.pixels = pixels_for(network, setup.limits)
         self.predictor = functools.lru_cache(maxsize=64)(self._predictor)
@@ -132,6 +137,17 @@ class Served:
     def _predictor(self, options: Given) -> Predictor:
         setup = self.setup
         return Predictor(self._network, precision=setup.precision, fold=False, **dict(options))
+
+    def _to_run(self, network: nn.Module) -> Any:
+        """What answers in the network's place: norms folded, or, where asked for, the fastest that says the same."""
+        setup = self.setup
+        if not setup.optimize:
+            return Predictor(network, device=setup.device, precision=setup.precision).model
+        if setup.precision == "fp16" or setup.device not in (None, "cpu"):
+            raise BaimuError("optimize finds the fastest way on a CPU in fp32 or bf16; leave it or the device out")
+        with ThreadPoolExecutor(1, initializer=self._set_threads) as alone:  # in as many threads as will run it
+            run = functools.partial(optimize, network, precision=setup.precision, batch_size=setup.max_batch)
+            return alone.submit(run, report=log.info).result()
 
     def _item(self, data: bytes, position: int) -> Item:
         return image_item(data, position, self.pixels) if self.medium.drawn else text_item(data, position)

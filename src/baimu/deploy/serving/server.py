@@ -32,6 +32,7 @@ def serve(
     threads: int | None = None,
     readers: int = 2,
     device: str | None = None,
+    optimize: bool = False,
     limits: Limits | None = None,
     token: str | None = None,
     hosts: Sequence[str] | None = None,
@@ -49,7 +50,9 @@ def serve(
 
     A batch of at most ``max_batch`` takes what waits when the network is free; with ``window`` (seconds) it also waits
     so long for more. ``threads`` of torch compute, ``readers`` decode. ``limits`` bound body, pixels, files, queue and
-    time (:class:`~baimu.deploy.serving.limits.Limits`). ``token`` opens ``POST /models/NAME/reload`` to who states it.
+    time (:class:`~baimu.deploy.serving.limits.Limits`). ``optimize`` takes the fastest way to run each model on this
+    machine, found when it is loaded, which takes up to two minutes. ``token`` opens ``POST /models/NAME/reload`` to
+    who states it.
     ``hosts``: names that a request may call the server by, ``*`` any; by default those of this machine where ``host``
     is one of them, else all. ``told`` hears of the server when it takes connections. Among the ``options``
     ``precision`` and ``mix_sizes`` are as of :func:`baimu.predict`.
@@ -74,6 +77,7 @@ def serve(
         threads=threads,
         readers=readers,
         device=device,
+        optimize=optimize,
         options=options,
         allow=allow,
         limits=limits or Limits(),
