@@ -11,7 +11,11 @@ class BaimuError(Exception):
 
 
 class DataError(BaimuError):
-    """A data set, an image or an annotation cannot be used."""
+    """A data set, an image or an annotation cannot be used; ``code`` is its rule in docs/data_rules.md, if any."""
+
+    def __init__(self, message: str = "", code: str = "") -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class ImageError(DataError):

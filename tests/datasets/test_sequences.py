@@ -133,8 +133,8 @@ def test_bad_lines_of_motchallenge_are_named(tmp_path: Path) -> None:
     file = tmp_path / "det.txt"
     for text, match in (
         ("1,2,3\n", "line 1"),
-        ("1,-1,0,0,5,5,1\n0,-1,0,0,5,5,1\n", "record 2"),
-        ("1,-1,0,0,0,5,1\n", "record 1"),
+        ("1,-1,0,0,5,5,1\n0,-1,0,0,5,5,1\n", "line 2"),
+        ("1,-1,0,0,0,5,1\n", "line 1"),
     ):
         file.write_text(text)
         with pytest.raises(DataError, match=match):

@@ -118,7 +118,7 @@ def test_lists(tmp_path: Path) -> None:
     assert sorted(found) == ["all", "test", "train", "val"]
     train, val = found["train"](), found["val"]()
     assert [train.image_id(i) for i in range(len(train))] == ["c", "a"]
-    assert [p.record for p in train.problems] == ["line 5"]
+    assert [(p.record, p.code) for p in train.problems] == [("line 4", "F113"), ("line 5", "F107")]
     assert train.classes == val.classes == ("a", "b", "c", "d")  # of all images, so that splits agree
     assert val.objects(0).labels.tolist() == [1]
     assert list(val.problems) == []

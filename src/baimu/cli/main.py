@@ -83,7 +83,7 @@ app.add_typer(weights.weights, name="weights")
 app.command("export")(export.export)
 app.command("bench")(bench.bench)
 app.command("convert")(convert.convert)
-app.command("data")(data.data)
+app.add_typer(data.data, name="data")
 app.command("env")(env.env)
 
 

@@ -9,41 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from baimu.datasets.columns import Columns, Records
 from baimu.datasets.flat import ProblemLog, Problems, Texts, ranges
 from baimu.datasets.images import decode_image
-from baimu.datasets.outlines import Outlines
 from baimu.datasets.source import DetectionSource, Objects
 from baimu.errors import DataError
-
-
-@dataclass(frozen=True, eq=False)
-class Columns:
-    """T objects, one array a field; see :class:`~baimu.datasets.source.Objects`."""
-
-    boxes: np.ndarray  # (T, 4) float, xyxy source pixels
-    labels: np.ndarray  # (T,) int64
-    crowd: np.ndarray  # (T,) bool
-    areas: np.ndarray  # (T,) float, NaN where the annotation has none
-    ids: np.ndarray  # (T,) int64
-    outlines: Outlines | None = None
-
-    def take(self, indices: np.ndarray) -> Columns:
-        outlines = None if self.outlines is None else self.outlines.take(indices)
-        boxes, labels, crowd, areas, ids = (array[indices] for array in self.arrays)
-        return Columns(boxes, labels, crowd, areas, ids, outlines)
-
-    def joined(self, other: Columns) -> Columns:
-        outlines = None
-        if self.outlines is not None and other.outlines is not None:
-            outlines = self.outlines.joined(other.outlines)
-        pairs = zip(self.arrays, other.arrays, strict=True)
-        boxes, labels, crowd, areas, ids = (np.concatenate(pair) for pair in pairs)
-        return Columns(boxes, labels, crowd, areas, ids, outlines)
-
-    @property
-    def arrays(self) -> tuple[np.ndarray, ...]:
-        """All but the outlines."""
-        return self.boxes, self.labels, self.crowd, self.areas, self.ids
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +32,7 @@ class FileSource:
     spans: np.ndarray  # (N, 2) int64: the image's first object, and their count
     columns: Columns
     problems: Problems
+    records: Records | None = None
 
     def __len__(self) -> int:
         return len(self.files)
@@ -103,6 +74,14 @@ class FileSource:
         boxes, labels, crowd, areas, ids = (array[part] for array in columns.arrays)
         return Objects(boxes, labels, crowd, areas, ids, masks)
 
+    def record(self, index: int, row: int) -> tuple[str, str]:
+        """File and record of an image's annotation, for messages; ``row`` counts in ``columns``."""
+        numbers, records = self.columns.numbers, self.records
+        if records is None or numbers is None:
+            return self.name(index), f"annotation {int(self.columns.ids[row])}"
+        name = f" ({self.classes[int(self.columns.labels[row])]})" if records.word == "object" else ""
+        return records.file(index), f"{records.word} {int(numbers[row])}{name}"
+
     def all_objects(self) -> Columns:
         """The objects of all images, in the order of the images."""
         return self.columns.take(ranges(self.spans[:, 0], self.spans[:, 1]))
@@ -112,9 +91,10 @@ class FileSource:
         chosen = np.asarray(indices, np.int64).reshape(-1)
         ids = self.image_ids.take(chosen)
         files, problems = self.files.take(chosen), self.problems.for_images(chosen, len(self))
-        return replace(
-            self, files=files, image_ids=ids, sizes=self.sizes[chosen], spans=self.spans[chosen], problems=problems
-        )
+        sizes, spans, records = self.sizes[chosen], self.spans[chosen], self.records
+        if records is not None and len(records.files) > 1:
+            records = replace(records, files=records.files.take(chosen))
+        return replace(self, files=files, image_ids=ids, sizes=sizes, spans=spans, problems=problems, records=records)
 
     def like(self, other: DetectionSource) -> FileSource:
         """The same data set with the labels of ``other``; as :meth:`with_classes`."""
@@ -148,6 +128,10 @@ class FileSource:
             ids: np.ndarray | Texts = Texts.of(str(s.image_id(i)) for s in (self, other) for i in range(len(s)))
         else:
             ids = np.concatenate([self.image_ids, other.image_ids])
+        records = None
+        if self.records is not None and other.records is not None:
+            both = [*self.records.spread(len(self)), *other.records.spread(len(other))]
+            records = replace(self.records, files=Texts.of(both))
         shift = np.array([len(self.columns.boxes), 0])
         return replace(
             self,
@@ -158,6 +142,7 @@ class FileSource:
             spans=np.concatenate([self.spans, other.spans + shift]),
             columns=self.columns.joined(other.columns),
             problems=self.problems.joined(other.problems, len(self)),
+            records=records,
         )
 
 
@@ -209,6 +194,7 @@ def assemble(
     columns: Columns,
     record: Callable[[int], tuple[str, str]],
     log: ProblemLog,
+    records: Records | None = None,
 ) -> FileSource:
     """Check T annotations of N images all at once, leave the bad ones out, and sort the rest by image.
 
@@ -217,9 +203,9 @@ def assemble(
     more than half a pixel, which is more than rounding).
     """
     if not classes:
-        raise DataError(f"{root}: no object class is defined; a detector needs at least one")
+        raise DataError(f"{root}: no object class is defined; a detector needs at least one", "F104")
     if not len(files):
-        raise DataError(f"{root}: no image is left to use{_first(log)}")
+        raise DataError(f"{root}: no image is left to use{_first(log)}", "F103")
     boxes = columns.boxes.astype(np.float64).reshape(-1, 4)
     limits = np.tile(sizes[images][:, ::-1].astype(np.float64).reshape(-1, 2), 2)
     finite = np.asarray(np.isfinite(boxes).all(axis=1))
@@ -229,18 +215,20 @@ def assemble(
     outside = finite & (boxes[:, 2:] > boxes[:, :2]).all(axis=1) & ~overlaps
     solid = (clipped[:, 2:] > clipped[:, :2]).all(axis=1)
     cut = np.abs(clipped - boxes).max(axis=1, initial=0) > 0.5
+    turned = finite & (boxes[:, 2:] < boxes[:, :2]).any(axis=1)
     faults = (
-        (~finite, "is not made of finite numbers", "annotation skipped"),
-        (finite & ~outside & ~solid, "has no area", "annotation skipped"),
-        (outside, "lies outside it", "annotation skipped"),
-        (solid & cut, "lies partly outside it", "box clipped to the image"),
+        ("B101", ~finite, "is not made of finite numbers", "annotation skipped"),
+        ("B102", finite & ~outside & ~solid & ~turned, "has no area", "annotation skipped"),
+        ("B106", turned, "ends before it begins and has no area", "annotation skipped"),
+        ("B103", outside, "lies outside it", "annotation skipped"),
+        ("B104", solid & cut, "lies partly outside it", "box clipped to the image"),
     )
-    for rows, what, action in faults:
+    for code, rows, what, action in faults:
         for t in np.flatnonzero(rows).tolist():
             x1, y1, x2, y2 = columns.boxes[t].tolist()
             height, width = sizes[images[t]].tolist()
             text = f"box ({x1:g}, {y1:g}) to ({x2:g}, {y2:g}) of a {width}x{height} image {what}"
-            log.add(*record(t), text, action, image=int(images[t]))
+            log.add(*record(t), text, action, image=int(images[t]), code=code, box=(x1, y1, x2, y2))
     keep = np.flatnonzero(solid)
     keep = keep[np.argsort(images[keep], kind="stable")]
     box_areas = (clipped[:, 2] - clipped[:, 0]) * (clipped[:, 3] - clipped[:, 1])
@@ -250,7 +238,7 @@ def assemble(
         bare = len(keep) - int(np.count_nonzero(checked.outlines.drawn))
         if 0 < bare < len(keep):
             text = f"{bare:,} of {len(keep):,} objects have no outline"
-            log.add(os.fspath(root), "", text, "their boxes serve as masks")
+            log.add(os.fspath(root), "", text, "their boxes serve as masks", code="M104")
     counts = np.bincount(images[keep], minlength=len(files))
     return FileSource(
         root=os.fspath(root),
@@ -262,6 +250,7 @@ def assemble(
         spans=np.stack([np.cumsum(counts) - counts, counts], axis=1).astype(np.int64),
         columns=checked,
         problems=log.problems(),
+        records=records,
     )
 
 

@@ -8,7 +8,7 @@ import stat
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageCms
@@ -64,7 +64,8 @@ def decode_image(
             if _shown_size(image, None) != annotated_size:
                 raise ImageError(
                     f"{label}: is {_text(_shown_size(image, turn))} pixels wide and high, but its annotations say "
-                    f"{_text(annotated_size)}; correct the annotation file, or restore the image that was annotated"
+                    f"{_text(annotated_size)}; correct the annotation file, or restore the image that was annotated",
+                    "I107",
                 )
             turn = None
         if at_least is not None and image.format == "JPEG":
@@ -73,9 +74,11 @@ def decode_image(
             image.load()
             return _pixels(image, turn)
         except ImageError as error:
-            raise ImageError(f"{label}: {error}") from None
+            raise ImageError(f"{label}: {error}", "I114") from None
         except Exception as error:  # decoders raise OSError, SyntaxError, ValueError, struct.error, zlib.error, …
-            raise ImageError(f"{label}: damaged or truncated ({error}); replace the file or remove it") from None
+            raise ImageError(
+                f"{label}: damaged or truncated ({error}); replace the file or remove it", "I114"
+            ) from None
 
 
 def rgb_from_pillow(image: Image.Image) -> np.ndarray:
@@ -90,9 +93,24 @@ def image_size(source: str | os.PathLike[str] | bytes) -> tuple[int, int]:
 
 def header_sizes(source: str | os.PathLike[str] | bytes) -> tuple[tuple[int, int], tuple[int, int]]:
     """(height, width) with EXIF orientation applied, and without; reads the header only."""
+    return read_header(source)[:2]
+
+
+class Header(NamedTuple):
+    """What the first bytes of an image file say."""
+
+    shown: tuple[int, int]  # height, width with EXIF orientation applied
+    stored: tuple[int, int]  # and without
+    format: str  # Pillow's name of it
+    animated: bool  # it holds several pictures
+
+
+def read_header(source: str | os.PathLike[str] | bytes) -> Header:
+    """The header alone. Raises as :func:`decode_image` does."""
     label = "image bytes" if isinstance(source, bytes) else os.fspath(source)
     with _open(source, label) as image:
-        return _shown_size(image, _turn(image)), _shown_size(image, None)
+        shown, stored = _shown_size(image, _turn(image)), _shown_size(image, None)
+        return Header(shown, stored, image.format or "", bool(getattr(image, "is_animated", False)))
 
 
 def find_images(folder: Path) -> list[Path]:
@@ -142,18 +160,18 @@ def _open(source: str | os.PathLike[str] | bytes, label: str) -> Image.Image:
     """The image with its header read and its pixel count within the limit."""
     try:
         if not isinstance(source, bytes) and not stat.S_ISREG(os.stat(source).st_mode):
-            raise ImageError(f"{label}: is not a regular file (a folder, pipe or device); give an image file")
+            raise ImageError(f"{label}: is not a regular file (a folder, pipe or device); give an image file", "I106")
         image = Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=_formats())
     except ImageError:
         raise
     except FileNotFoundError:
-        raise ImageError(f"{label}: there is no such file; check the path") from None
+        raise ImageError(f"{label}: there is no such file; check the path", "I101") from None
     except PermissionError:
-        raise ImageError(f"{label}: may not be read; change its permissions") from None
+        raise ImageError(f"{label}: may not be read; change its permissions", "I104") from None
     except Image.DecompressionBombError:
         raise _too_large(label) from None
     except Exception as error:  # a damaged header raises anything from SyntaxError to OverflowError
-        raise ImageError(f"{label}: {_why_not(source, error)}") from None
+        raise ImageError(f"{label}: {(why := _why_not(source, error))[0]}", why[1]) from None
     limit = Image.MAX_IMAGE_PIXELS
     if limit is not None and image.width * image.height > limit:
         raise _too_large(label)
@@ -163,14 +181,15 @@ def _open(source: str | os.PathLike[str] | bytes, label: str) -> Image.Image:
 def _too_large(label: str) -> ImageError:
     error = ImageError(
         f"{label}: has more than {Image.MAX_IMAGE_PIXELS} pixels, which could fill the memory; "
-        "if you trust the file, raise PIL.Image.MAX_IMAGE_PIXELS, or scale it down"
+        "if you trust the file, raise PIL.Image.MAX_IMAGE_PIXELS, or scale it down",
+        "I105",
     )
     error.too_large = True
     return error
 
 
-def _why_not(source: str | os.PathLike[str] | bytes, error: Exception) -> str:
-    """What the file is instead of an image, and the mend."""
+def _why_not(source: str | os.PathLike[str] | bytes, error: Exception) -> tuple[str, str]:
+    """What the file is instead of an image, with the mend, and the rule that it breaks."""
     try:
         if isinstance(source, bytes):
             head = source[:256]
@@ -178,13 +197,13 @@ def _why_not(source: str | os.PathLike[str] | bytes, error: Exception) -> str:
             with open(source, "rb") as file:
                 head = file.read(256)
     except (OSError, ValueError) as reason:
-        return f"cannot be read ({reason})"
+        return f"cannot be read ({reason})", "I104"
     if not head:
-        return "is empty (0 bytes); copy or download it again"
+        return "is empty (0 bytes); copy or download it again", "I102"
     if head.lstrip().lower().startswith((b"<!doctype", b"<html", b"<?xml", b"<svg")):
-        return "is a web page or XML text, not an image; download it again"
+        return "is a web page or XML text, not an image; download it again", "I103"
     reason = "" if isinstance(error, Image.UnidentifiedImageError) else f" ({error})"
-    return f"is damaged or not an image that Pillow can read{reason}; replace it, or convert it to PNG or JPEG"
+    return f"is damaged or not an image that Pillow can read{reason}; replace it, or convert it to PNG or JPEG", "I104"
 
 
 def _turn(image: Image.Image) -> Image.Transpose | None:

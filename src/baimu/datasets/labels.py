@@ -183,7 +183,7 @@ def image_files(root: str | os.PathLike[str], files: list[str], log: ProblemLog)
             sizes.append(image_size(path))
             kept.append(position)
         except ImageError as error:
-            log.add(path, "", str(error).removeprefix(f"{path}: "), "image left out")
+            log.add(path, "", str(error).removeprefix(f"{path}: "), "image left out", code=error.code)
     pictures = ImageFiles(root, Texts.of(files[i] for i in kept), np.array(sizes, np.int32).reshape(-1, 2))
     return pictures, np.array(kept, np.int64)
 
@@ -202,7 +202,7 @@ def labelled(
     """A data set of ``counts`` (N,) ``marks`` (T,) an image. Raises :class:`~baimu.errors.DataError`, which names
     ``root``, without images."""
     if not len(pictures):
-        raise DataError(f"{root}: no image is left to use{_first(log.problems())}")
+        raise DataError(f"{root}: no image is left to use{_first(log.problems())}", "F103")
     spans = np.stack([np.cumsum(counts) - counts, counts], 1).astype(np.int64)
     return LabelSource(
         root, pictures, tuple(classes), multi_label, spans, marks.astype(np.int64), known, log.problems()

@@ -117,7 +117,7 @@ def make_lines(
     """
     if not len(pictures):
         first = "".join(f"\n  {problem}" for problem in log.problems()[:5])
-        raise DataError(f"{root}: no line of text is left to use{first}")
+        raise DataError(f"{root}: no line of text is left to use{first}", "F103")
     classes = sorted(set("".join(texts)) if characters is None else set(characters))
     return Lines(root, pictures, Texts.of(texts), Texts.of(places), tuple(classes), log.problems())
 

@@ -59,7 +59,8 @@ class MapCode:
         return DataError(
             f"{file}: {count:,} pixels, the first at ({x}, {y}), have {shown}, which is no class; add it to the class "
             f"file, or make them undecided ({'a class called void' if self.colours else '255'}). Maps that were saved "
-            "as JPEG or resized smoothly have such values at their borders: save them as PNG, resize by nearest pixel"
+            "as JPEG or resized smoothly have such values at their borders: save them as PNG, resize by nearest pixel",
+            "M206",
         )
 
     def with_labels(self, place: np.ndarray) -> MapCode:
@@ -83,13 +84,16 @@ def read_pixels(file: str, *, colours: bool) -> np.ndarray:
             pixels = np.asarray(picture)
     except (OSError, ValueError, SyntaxError) as error:
         raise DataError(
-            f"{file}: cannot be read as a label map ({error}); restore it, or remove it with its image"
+            f"{file}: cannot be read as a label map ({error}); restore it, or remove it with its image",
+            "M205",
         ) from None
     if pixels.ndim == 3:
         grey = pixels[..., :1] if pixels.shape[2] < 3 else pixels[..., :3]
         if not (grey == grey[..., :1]).all():
             raise DataError(
-                f"{file}: is a colour picture, other maps of the data set are not; save all as values or all as colours"
+                f"{file}: is a colour picture, other maps of the data set are not; "
+                "save all as values or all as colours",
+                "M206",
             )
         pixels = grey[..., 0]
     return pixels.astype(np.uint8 if pixels.dtype.itemsize == 1 else np.int64)
@@ -154,14 +158,17 @@ def code_of(root: str, named: Sequence[NamedClass], seen: Survey, log: ProblemLo
         names = [name for _, name in rows] or ["foreground"]
         names = names if len(names) == 2 else ["background", *names]
         rows = list(zip((0, UNDECIDED), names, strict=True))
-        log.add(root, "label maps", "have the values 0 and 255 alone", f"255 taken as the class {names[1]!r}")
+        log.add(
+            root, "label maps", "have the values 0 and 255 alone", f"255 taken as the class {names[1]!r}", code="M208"
+        )
     elif not rows:
         most = max(values - {UNDECIDED}, default=0)
         rows = [(value, f"class {value}" if value else "background") for value in range(most + 1)]
-        log.add(root, "", "has no class file", f"its values 0…{most} taken as classes; write classes.txt to name them")
+        taken = f"its values 0…{most} taken as classes; write classes.txt to name them"
+        log.add(root, "", "has no class file", taken, code="M207")
     elif len(rows) in values and all(row.value is None for row in named) and len(rows) != UNDECIDED:
         said = f"names {len(rows)} classes, and maps have values up to {len(rows)}"
-        log.add(root, "class file", said, "0 taken as background")
+        log.add(root, "class file", said, "0 taken as background", code="M209")
         rows = [(0, "background"), *((i + 1, name) for i, (_, name) in enumerate(rows))]
     return _coded(root, rows, colours=False)
 
@@ -171,7 +178,8 @@ def _by_colour(root: str, named: Sequence[NamedClass], seen: Survey) -> tuple[tu
         found = ", ".join(written(value, True).removeprefix("the colour ") for value in seen.values[:12])
         raise DataError(
             f"{root}: its label maps are colour pictures; say what the colours mean in label_colors.txt, one class a "
-            f"line as 128 64 128 road (found: {found}{', …' if len(seen.values) > 12 else ''})"
+            f"line as 128 64 128 road (found: {found}{', …' if len(seen.values) > 12 else ''})",
+            "M212",
         )
     return _coded(root, [(row.colour or 0, row.name) for row in named], colours=True)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from baimu.datasets.formats.csv_columns import split_options
 from baimu.datasets.kinds import ASKED, KINDS, LAST, Found
@@ -81,25 +81,42 @@ def splits(source: Source, *, kind: str | None = None, **options: Any) -> dict[s
     kind it is."""
     if isinstance(source, Splits):
         return {"train": source.train, "val": source.val}
-    found = _found(source, kind, options)
+    return {name: read() for name, read in alone(_found(source, kind, options)).items()}
+
+
+def alone(found: Found) -> Found:
+    """Without the splits that only repeat others."""
     doubled = {"all"} if len(found) > 1 else set()
     if {"train", "val"} <= found.keys():
         doubled.add("trainval")
-    names = [name for name in found if name not in doubled]
-    return {name: found[name]() for name in names}
+    return {name: read for name, read in found.items() if name not in doubled}
+
+
+class Recognised(NamedTuple):
+    """What a path is: its kind of data, what read it as that, and its splits."""
+
+    kind: str
+    format: str  # the name of what found it, "find_coco"; empty for what is no file
+    found: Found
 
 
 def _found(source: Any, kind: str | None, options: dict[str, Any]) -> Found:
+    return recognise(source, kind, options).found
+
+
+def recognise(source: Any, kind: str | None = None, options: dict[str, Any] | None = None) -> Recognised:
+    """The kind, format and splits of what a user names. Raises :class:`~baimu.errors.DataError` for nothing known."""
+    options = options or {}
     if isinstance(source, ImageSource | TextSource):
         _check_kind(source, kind)
-        return {"all": lambda: source}
+        return Recognised(kind or _kind_of(source), "", {"all": lambda: source})
     if not isinstance(source, str | os.PathLike) or not os.fspath(source):
         raise DataError(f"the data must be a path, 'playground' or a data set, not {source!r}")
     if isinstance(source, str) and source.partition(":")[0] == "playground":
         draw = KINDS[kind or "detection"].playground
         if draw is None:
             raise DataError(f"playground: has nothing for {kind} yet; give data of your own, {_looked_for(kind)}")
-        return draw(source)
+        return Recognised(kind or "detection", "", draw(source))
     path = Path(source).expanduser()
     file = split_options(path)[0]
     if not file.exists():
@@ -109,10 +126,14 @@ def _found(source: Any, kind: str | None, options: dict[str, Any]) -> Found:
         if found and kind not in (None, of_kind):
             raise DataError(f"{file}: is a data set for {of_kind}, and this model is for {kind}; {_looked_for(kind)}")
         if found:
-            return found
+            return Recognised(of_kind, find.__name__, found)
     if file.is_dir() and not any(file.iterdir()):
         raise DataError(f"{file}: the folder is empty; {_looked_for(kind)}")
     raise DataError(f"{file}: is no data set that can be recognised; {_looked_for(kind)}")
+
+
+def _kind_of(source: ImageSource | TextSource) -> str:
+    return next((name for name, kind in KINDS.items() if isinstance(source, kind.source)), "images")
 
 
 def _formats(kind: str | None) -> list[tuple[str, Any]]:

@@ -93,18 +93,18 @@ def gather(
     for name, files, boxes in series:
         known = np.flatnonzero(np.isfinite(boxes).all(1))
         if len(known) < 2:
-            log.add(os.path.join(root, name), "", "fewer than two frames have a box", "sequence left out")
+            log.add(os.path.join(root, name), "", "fewer than two frames have a box", "sequence left out", code="T110")
             continue
         try:
             size = image_size(os.path.join(root, files[0]))
         except ImageError as error:
-            log.add(os.path.join(root, name), "", str(error), "sequence left out")
+            log.add(os.path.join(root, name), "", str(error), "sequence left out", code=error.code)
             continue
         kept.append((name, files, boxes))
         sizes.append(size)
     if not kept:
         first = f"; the first problem: {log.problems()[0]}" if len(log) else ""
-        raise DataError(f"{root}: no sequence is left to use{first}")
+        raise DataError(f"{root}: no sequence is left to use{first}", "F103")
     counts = np.array([len(files) for _, files, _ in kept], np.int64)
     return FrameSequences(
         str(root),

@@ -33,12 +33,17 @@ class Objects:
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong with a data set: the file, the record in it, what is wrong, and what was done."""
+    """One thing that is wrong with a data set: the file, the record in it, what is wrong, and what was done.
+
+    ``code`` is the rule it breaks (docs/data_rules.md), ``box`` the xyxy pixels it speaks of, where there are any.
+    """
 
     file: str
     record: str  # "annotation 17", "line 3", "object 2 (RBC)", or "" for the whole file
     problem: str
     action: str  # "annotation skipped", "box clipped to the image", …
+    code: str = ""
+    box: tuple[float, ...] | None = None
 
     def __str__(self) -> str:
         return f"{self.file}{', ' if self.record else ''}{self.record}: {self.problem} ({self.action})"

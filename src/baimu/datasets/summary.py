@@ -8,8 +8,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from baimu.datasets.annotations import FileSource
+from baimu.datasets.doctor.images import size_problem
 from baimu.datasets.identity_summary import IdentitySummary
-from baimu.datasets.images import header_sizes
+from baimu.datasets.images import read_header
 from baimu.datasets.open import Source, splits
 from baimu.datasets.source import ImageSource, Problem
 from baimu.datasets.split_summary import summarize_split
@@ -87,20 +88,17 @@ def summarize(name: str, splits: Mapping[str, ImageSource], more: Iterable[Probl
 
 def _file_problems(source: ImageSource) -> Iterable[Problem]:
     """Files whose header cannot be read or contradicts the annotations; their use would stop with the same message."""
-    for index in range(len(source)) if isinstance(source, FileSource) else ():
+    if not isinstance(source, FileSource):
+        return
+    for index in range(len(source)):
         file = source.name(index)
-        record = f"image {source.image_id(index)}"
         try:
-            shown, stored = header_sizes(file)
+            problem = size_problem(source, index, read_header(file))
         except ImageError as error:
-            yield Problem(file, record, str(error).removeprefix(f"{file}: "), "training stops at this image")
-            continue
-        height, width = source.size(index)
-        text = f"is {shown[1]}x{shown[0]}, annotated at {width}x{height}"
-        if (height, width) not in (shown, stored):
-            yield Problem(file, record, text, "training stops at this image; correct the annotation file")
-        elif shown != (height, width):
-            yield Problem(file, record, f"{text}, without its EXIF rotation", "image used without the rotation")
+            text = str(error).removeprefix(f"{file}: ")
+            problem = Problem(file, f"image {source.image_id(index)}", text, "training stops at this image", error.code)
+        if problem is not None:
+            yield problem
 
 
 def _table(rows: list[list[str]]) -> list[str]:

@@ -89,7 +89,7 @@ def labelled_texts(
     ``root``, without any text."""
     if not texts:
         first = "".join(f"\n  {problem}" for problem in log.problems()[:5])
-        raise DataError(f"{root}: no text with a label is left to use{first}")
+        raise DataError(f"{root}: no text with a label is left to use{first}", "F103")
     classes = sorted(set(labels), key=lambda c: (not c.isdigit(), int(c) if c.isdigit() else 0, c))
     number = {name: label for label, name in enumerate(classes)}
     marks = np.array([number[label] for label in labels], np.int64)

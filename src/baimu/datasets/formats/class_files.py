@@ -46,7 +46,7 @@ def read_classes(file: Path) -> list[NamedClass]:
     try:
         lines = file.read_text("utf-8-sig").splitlines()
     except (OSError, ValueError) as error:
-        raise DataError(f"{file}: cannot be read as text ({error}); write one class a line") from None
+        raise DataError(f"{file}: cannot be read as text ({error}); write one class a line", "F101") from None
     found: list[NamedClass] = []
     for number, line in enumerate(lines, start=1):
         text = line.strip()
@@ -54,12 +54,12 @@ def read_classes(file: Path) -> list[NamedClass]:
             continue
         found.append(_parsed(file, number, text))
     if not found:
-        raise DataError(f"{file}: names no class; write one a line")
+        raise DataError(f"{file}: names no class; write one a line", "F104")
     for field in NamedClass._fields:
         own = [getattr(row, field) for row in found if getattr(row, field) is not None]
         twice = next((value for i, value in enumerate(own) if value in own[:i]), None)
         if twice is not None:
-            raise DataError(f"{file}: two classes have the {field} {twice!r}; give each its own")
+            raise DataError(f"{file}: two classes have the {field} {twice!r}; give each its own", "C102")
     return found
 
 

@@ -21,9 +21,17 @@ from typing import Any
 
 import numpy as np
 
-from baimu.datasets.annotations import Columns, FileSource, assemble
-from baimu.datasets.flat import ProblemLog
-from baimu.datasets.formats.coco_records import read_annotations, read_categories, read_images, unique
+from baimu.datasets.annotations import FileSource, assemble
+from baimu.datasets.columns import Columns, Records
+from baimu.datasets.flat import ProblemLog, Texts
+from baimu.datasets.formats.coco_records import (
+    log_fields,
+    log_habits,
+    read_annotations,
+    read_categories,
+    read_images,
+    unique,
+)
 from baimu.datasets.outlines import Outlines, read_outline
 from baimu.errors import DataError
 
@@ -50,7 +58,7 @@ def find_coco(path: Path, *, masks: bool = False) -> dict[str, Callable[[], File
         files = next((hits for pattern in patterns if (hits := sorted(path.glob(pattern)))), [])
         if len(files) > 1:
             names = ", ".join(str(file.relative_to(path)) for file in files)
-            raise DataError(f"{path}: {names} could each be the {split} split; name the file that you mean")
+            raise DataError(f"{path}: {names} could each be the {split} split; name the file that you mean", "F116")
         if files:
             found[split] = partial(read_coco, files[0], masks=masks)
     if not found:
@@ -81,7 +89,7 @@ def read_coco(file: str | Path, images: str | Path | None = None, *, masks: bool
     ``problems``; raises :class:`~baimu.errors.DataError` when the file is no COCO file or leaves nothing to use.
     """
     file = Path(file)
-    data = _load(file, outlines=masks)
+    data = load_coco(file, outlines=masks)
     log = ProblemLog()
     category_ids, classes = read_categories(file, data, log)
     kept, root = read_images(file, data, image_folders(file) if images is None else [Path(images)], log)
@@ -91,15 +99,18 @@ def read_coco(file: str | Path, images: str | Path | None = None, *, masks: bool
     owners = np.array([index[a["image_id"]] for a in annotations], np.int64)
     sizes = np.array([[record["height"], record["width"]] for record in kept], np.int64).reshape(-1, 2)
     boxes = _matrix([a.get("bbox") for a in annotations])
-    boxes[:, 2:] += boxes[:, :2]
+    corners = np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], 1)
+    log_habits(str(file), boxes, sizes[owners], log)
+    log_fields(file, annotations, owners, log)
     outlines = _outlines(file, annotations, owners, sizes, log) if masks else None
     columns = Columns(
-        boxes=boxes,
+        boxes=corners,
         labels=np.array([label_of[a["category_id"]] for a in annotations], np.int64),
         crowd=np.array([a.get("iscrowd") in (1, True) for a in annotations], bool),
         areas=_vector([a.get("area") for a in annotations]),
         ids=ids,
         outlines=outlines,
+        numbers=ids,
     )
     return assemble(
         root=root,
@@ -112,10 +123,12 @@ def read_coco(file: str | Path, images: str | Path | None = None, *, masks: bool
         columns=columns,
         record=lambda t: (str(file), f"annotation {annotations[t].get('id')}"),
         log=log,
+        records=Records("annotation", Texts.of([str(file)])),
     )
 
 
-def _load(file: Path, *, outlines: bool) -> dict[str, Any]:
+def load_coco(file: Path, *, outlines: bool = True) -> dict[str, Any]:
+    """What stands in a file; without ``outlines``, no ``segmentation``, which is most of it."""
     collecting = gc.isenabled()
     gc.disable()  # a million live dictionaries make every collection slow, and there is no garbage yet
     try:
@@ -124,13 +137,14 @@ def _load(file: Path, *, outlines: bool) -> dict[str, Any]:
     except FileNotFoundError:
         raise DataError(f"{file}: there is no such file; check the path") from None
     except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{file}: cannot be read as JSON ({error}); export the annotations again") from None
+        raise DataError(f"{file}: cannot be read as JSON ({error}); export the annotations again", "F101") from None
     finally:
         if collecting:
             gc.enable()
     if not isinstance(data, dict) or not all(isinstance(data.get(k), list) for k in ("images", "categories")):
         raise DataError(
-            f"{file}: is not a COCO detection file: it needs the lists 'images', 'annotations', 'categories'"
+            f"{file}: is not a COCO detection file: it needs the lists 'images', 'annotations', 'categories'",
+            "F102",
         )
     return data
 
@@ -175,6 +189,13 @@ def _outlines(
             outlines.append(read_outline(segmentation, (height, width)) if segmentation else [])
         except (ValueError, TypeError, OverflowError) as error:
             outlines.append([])
-            text = f"segmentation {error}"
-            log.add(str(file), f"annotation {row.get('id')}", text, "the box serves as mask", image=int(owners[t]))
+            text, code = f"segmentation {error}", "M101" if isinstance(segmentation, list) else "M102"
+            log.add(
+                str(file),
+                f"annotation {row.get('id')}",
+                text,
+                "the box serves as mask",
+                image=int(owners[t]),
+                code=code,
+            )
     return Outlines.of(outlines)

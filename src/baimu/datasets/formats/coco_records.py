@@ -14,6 +14,7 @@ from baimu.datasets.flat import ProblemLog
 from baimu.datasets.images import image_size
 from baimu.errors import DataError, ImageError
 
+FEW = 3  # boxes that say nothing of a habit, if there are no more
 _LEFT_OUT = "image and its annotations left out"
 
 
@@ -24,16 +25,28 @@ def read_categories(file: Path, data: dict[str, Any], log: ProblemLog) -> tuple[
         key, name = record.get("id"), record.get("name")
         if type(key) is not int or not isinstance(name, str) or not name:
             log.add(
-                str(file), f"category {position + 1} of the list", "has no integer id or no name", "category skipped"
+                str(file),
+                f"category {position + 1} of the list",
+                "has no integer id or no name",
+                "category skipped",
+                code="C103",
             )
         elif key in names:
-            log.add(str(file), f"category {key}", f"is defined twice ({names[key]!r}, {name!r})", "the first one kept")
+            log.add(
+                str(file),
+                f"category {key}",
+                f"is defined twice ({names[key]!r}, {name!r})",
+                "the first one kept",
+                code="C101",
+            )
         else:
             if name in names.values():
-                log.add(str(file), f"category {key}", f"shares the name {name!r} with another", "both kept")
+                log.add(
+                    str(file), f"category {key}", f"shares the name {name!r} with another", "both kept", code="C102"
+                )
             names[key] = name
     if not names:
-        raise DataError(f"{file}: defines no category; a detector needs at least one class under 'categories'")
+        raise DataError(f"{file}: defines no category; a detector needs at least one class under 'categories'", "F104")
     ids = tuple(sorted(names))
     return ids, tuple(names[i] for i in ids)
 
@@ -43,7 +56,7 @@ def read_images(
 ) -> tuple[list[dict[str, Any]], Path]:
     """The image records that can be used, each with a size, and the one of ``folders`` that holds most of them."""
     if not data["images"]:
-        raise DataError(f"{file}: lists no image; 'images' is empty")
+        raise DataError(f"{file}: lists no image; 'images' is empty", "F103")
     records = _named_images(file, data["images"], log)
     names = [record["file_name"] for record in records]
     present = {folder: _present(folder, names) for folder in folders}
@@ -52,12 +65,13 @@ def read_images(
         looked = ", ".join(map(str, folders)) or str(root)
         raise DataError(
             f"{file}: none of its {len(records)} images is there, the first being {names[0]!r}; looked in {looked}. "
-            "Put the images into one of these folders"
+            "Put the images into one of these folders",
+            "F103",
         )
     kept = []
     for record in records:
         if record["file_name"] not in present[root]:
-            log.add(str(root / record["file_name"]), f"image {record['id']}", "is missing", _LEFT_OUT)
+            log.add(str(root / record["file_name"]), f"image {record['id']}", "is missing", _LEFT_OUT, code="I101")
         elif _sized(file, root, record, log):
             kept.append(record)
     return kept, root
@@ -70,12 +84,14 @@ def _named_images(file: Path, rows: list[Any], log: ProblemLog) -> list[dict[str
         record = row if isinstance(row, dict) else {}
         key, name = record.get("id"), record.get("file_name")
         if not isinstance(name, str) or not isinstance(key, int | str):
-            log.add(str(file), f"image {position + 1} of the list", "has no file_name or no id", _LEFT_OUT)
+            log.add(str(file), f"image {position + 1} of the list", "has no file_name or no id", _LEFT_OUT, code="I119")
         elif leaves_root(name):
-            log.add(str(file), f"image {key}", f"the name {name!r} leaves the image folder", f"refused; {_LEFT_OUT}")
+            text = f"the name {name!r} leaves the image folder"
+            log.add(str(file), f"image {key}", text, f"refused; {_LEFT_OUT}", code="F106")
         elif key in records:
             first = records[key]["file_name"]
-            log.add(str(file), f"image {key}", f"the id belongs to {first!r} and {name!r}", "the second left out")
+            text = f"the id belongs to {first!r} and {name!r}"
+            log.add(str(file), f"image {key}", text, "the second left out", code="I120")
         else:
             records[key] = record
     return list(records.values())
@@ -87,7 +103,7 @@ def read_annotations(
     """The annotations that belong to a known image and category."""
     rows = data.get("annotations")
     if not isinstance(rows, list):
-        raise DataError(f"{file}: has no list 'annotations'; for images without objects write an empty list")
+        raise DataError(f"{file}: has no list 'annotations'; for images without objects write an empty list", "F102")
     try:
         good = [a["image_id"] in images and a["category_id"] in categories for a in rows]
         if all(good):
@@ -98,20 +114,26 @@ def read_annotations(
     kept = []
     for position, row in enumerate(rows):
         if not isinstance(row, dict):
-            log.add(str(file), f"annotation {position + 1} of the list", "is not an object", "annotation skipped")
+            log.add(
+                str(file),
+                f"annotation {position + 1} of the list",
+                "is not an object",
+                "annotation skipped",
+                code="A101",
+            )
             continue
         image, category = row.get("image_id"), row.get("category_id")
         if not isinstance(image, int | str | float) or (image not in images and image not in listed):
-            problem = f"belongs to image {image!r}, which is not in 'images'"
+            code, problem = "A102", f"belongs to image {image!r}, which is not in 'images'"
         elif image not in images:  # reported with its image
             continue
         elif not isinstance(category, int | float) or category not in categories:
-            problem = f"has the unknown category {category!r}"
+            code, problem = "A103", f"has the unknown category {category!r}"
         else:
             kept.append(row)
             continue
         owner = images.get(image, -1) if isinstance(image, int | str | float) else -1
-        log.add(str(file), f"annotation {row.get('id')}", problem, "annotation skipped", image=owner)
+        log.add(str(file), f"annotation {row.get('id')}", problem, "annotation skipped", image=owner, code=code)
     return kept
 
 
@@ -127,16 +149,47 @@ def unique(file: Path, rows: list[dict[str, Any]], log: ProblemLog) -> tuple[lis
     for row, old, good in zip(rows, ids, proper, strict=True):
         if not good or old in owner:
             if good and all(owner[old].get(k) == row.get(k) for k in ("image_id", "category_id", "bbox")):
-                log.add(str(file), f"annotation {old}", "stands there twice", "the second skipped")
+                log.add(str(file), f"annotation {old}", "stands there twice", "the second skipped", code="A105")
                 continue
             fresh += 1
             what = "the id is used twice" if good else "the id is not a whole number from 0"
-            log.add(str(file), f"annotation {old}", what, f"kept under the new id {fresh}")
+            log.add(
+                str(file), f"annotation {old}", what, f"kept under the new id {fresh}", code="A106" if good else "A107"
+            )
         else:
             owner[old] = row
         kept.append(row)
         unique.append(old if good and owner[old] is row else fresh)
     return kept, np.array(unique, np.int64)
+
+
+def log_fields(file: Path, rows: list[dict[str, Any]], owners: np.ndarray, log: ProblemLog) -> None:
+    """Report ``iscrowd`` and ``area`` that are not what they should be; what is used in their place stands there."""
+    for t, row in enumerate(rows):
+        crowd, area = row.get("iscrowd", 0), row.get("area", 1)
+        if crowd not in (0, 1):
+            where, text = f"annotation {row.get('id')}", f"iscrowd is {crowd!r}, neither 0 nor 1"
+            log.add(str(file), where, text, "taken as 0", image=int(owners[t]), code="A109")
+        if area is not None and not (isinstance(area, int | float) and area > 0):
+            where, text = f"annotation {row.get('id')}", f"area is {area!r}, not a number above 0"
+            log.add(str(file), where, text, "the box's area taken", image=int(owners[t]), code="B113")
+
+
+def log_habits(file: str, boxes: np.ndarray, sizes: np.ndarray, log: ProblemLog) -> None:
+    """Report a file whose boxes (T, 4) all seem to be written in another way than x, y, width, height in pixels."""
+    if len(boxes) < FEW or not np.isfinite(boxes).all():
+        return
+    limits = np.tile(sizes[:, ::-1], 2)
+    ends = boxes[:, :2] + boxes[:, 2:]
+    if (boxes >= 0).all() and (boxes <= 1).all() and (boxes != boxes.round()).any():
+        log.add(file, "", "all boxes lie within 0…1, as fractions of the image do", "taken as pixels", code="B109")
+    elif (
+        (ends > limits[:, :2] + 1).any(1).mean() >= 0.3
+        and (boxes[:, 2:] > boxes[:, :2]).all()
+        and (boxes <= limits + 1).all()
+    ):
+        text = "the boxes leave their images, but would all fit as corners x1, y1, x2, y2"
+        log.add(file, "", text, "taken as x, y, width, height", code="B110")
 
 
 def _present(folder: Path, names: Iterable[str]) -> set[str]:
@@ -170,8 +223,9 @@ def _sized(file: Path, root: Path, record: dict[str, Any], log: ProblemLog) -> b
             f"image {record['id']}",
             str(error).removeprefix(f"{path}: "),
             "image and its annotations left out",
+            code=error.code,
         )
         return False
     if height is not None or width is not None:
-        log.add(str(file), f"image {record['id']}", text, "size taken from the file")
+        log.add(str(file), f"image {record['id']}", text, "size taken from the file", code="I109")
     return True

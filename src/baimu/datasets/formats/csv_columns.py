@@ -82,15 +82,15 @@ def read_table(file: Path, options: dict[str, str]) -> Table:
     try:
         text = file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{file}: cannot be read ({error}); save it as UTF-8 text") from None
+        raise DataError(f"{file}: cannot be read ({error}); save it as UTF-8 text", "F101") from None
     delimiter = max(",\t;", key=text.partition("\n")[0].count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     try:
         rows = [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
     except csv.Error as error:
-        raise DataError(f"{file}, line {reader.line_num}: {error}; correct the quotes there") from None
+        raise DataError(f"{file}, line {reader.line_num}: {error}; correct the quotes there", "F101") from None
     if not rows:
-        raise DataError(f"{file}: is empty; write one row an image")
+        raise DataError(f"{file}: is empty; write one row an image", "F103")
     header = [cell.strip() for cell in rows[0][1]]
     if any(map(_is_image, header)):  # this is a row already: there is no header
         header = [str(number) for number in range(1, len(header) + 1)]
@@ -130,7 +130,8 @@ def _columns(file: Path, header: list[str], rows: list[list[str]], options: dict
         missing = "image paths" if image is None else "labels"
         raise DataError(
             f"{file}: no column of {missing} is recognised among {', '.join(header)}; "
-            f"say which they are: {file.name}:image=COLUMN,label=COLUMN"
+            f"say which they are: {file.name}:image=COLUMN,label=COLUMN",
+            "F102",
         )
     separator = options.get("separator", "")
     if len(labels) == 1 and not separator:

@@ -102,6 +102,14 @@ def _parts(table: Table) -> dict[str, Callable[[], LabelSource]]:
     return {split: partial(_source, table, only=own) for split, own in found.items() if own}
 
 
+class _RowError(ValueError):
+    """What is wrong with a row, and the rule that it breaks."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
 class _Row(NamedTuple):
     file: str  # below the root
     marks: Marks
@@ -140,9 +148,9 @@ def _rows(table: Table, only: set[str] | None, log: ProblemLog) -> list[_Row]:
             marks = _flags(table.header, columns.labels, row) if len(columns.labels) > 1 else _names(table, row)
             file = find(row[columns.image].strip())
             if file in seen:
-                raise ValueError(f"{file} stands in line {seen[file]} already")
-        except ValueError as error:
-            log.add(str(table.file), f"line {line}", str(error), "row left out")
+                raise _RowError("F113", f"{file} stands in line {seen[file]} already")
+        except _RowError as error:
+            log.add(str(table.file), f"line {line}", str(error), "row left out", code=error.code)
             continue
         seen[file] = line
         rows.append(_Row(file, marks, line))
@@ -156,7 +164,7 @@ def _flags(header: list[str], columns: Sequence[int], row: list[str]) -> Marks:
         if cell in UNKNOWN or cell in YES:
             marks.append((header[i], cell in YES))
         elif cell not in NO:
-            raise ValueError(f"{header[i]} is {row[i]!r}, where 0, 1 or nothing should stand")
+            raise _RowError("A101", f"{header[i]} is {row[i]!r}, where 0, 1 or nothing should stand")
     return marks
 
 
@@ -165,14 +173,14 @@ def _names(table: Table, row: list[str]) -> Marks:
     if separator:
         return [(name, True) for name in dict.fromkeys(part.strip() for part in cell.split(separator)) if name]
     if not cell:
-        raise ValueError("has no label")
+        raise _RowError("X102", "has no label")
     return [(cell, True)]
 
 
 class _Finder:
     """Called with a path of a list, gives that of the file it means, below the folder of images, forward slashes.
 
-    Raises ``ValueError`` saying what is wrong.
+    Raises :class:`_RowError` saying what is wrong.
     """
 
     def __init__(self, root: Path) -> None:
@@ -181,17 +189,19 @@ class _Finder:
 
     def __call__(self, text: str) -> str:
         if not text:
-            raise ValueError("names no image")
+            raise _RowError("A101", "names no image")
         text = text.replace("\\", "/")
         below = os.path.relpath(self.root / text, self.root)
         if "\0" in text or below.split(os.sep)[0] == "..":
-            raise ValueError(f"{text!r} lies outside the folder of the images, {self.root}; say which it is with root=")
+            raise _RowError(
+                "F106", f"{text!r} lies outside the folder of the images, {self.root}; say which it is with root="
+            )
         if (self.root / text).is_file():
             return Path(below).as_posix()
         found = self._index().get(Path(text).name, [])
         if len(found) == 1:
             return found[0]
-        raise ValueError(f"{text!r} {f'is the name of {len(found)} files' if found else 'is not there'}")
+        raise _RowError("F107", f"{text!r} {f'is the name of {len(found)} files' if found else 'is not there'}")
 
     def _index(self) -> dict[str, list[str]]:
         """Images by their name, and by their name without suffix."""
@@ -224,5 +234,5 @@ def _known_classes(table: Table, rows: list[_Row], log: ProblemLog) -> tuple[tup
             continue
         near = difflib.get_close_matches(foreign, classes, n=1)
         text = f"{foreign!r} is not in {listed.name}{f'; did you mean {near[0]}?' if near else ''}"
-        log.add(str(table.file), f"line {row.line}", text, "row left out")
+        log.add(str(table.file), f"line {row.line}", text, "row left out", code="A103")
     return classes, kept

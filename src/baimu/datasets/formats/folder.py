@@ -50,13 +50,13 @@ def read_folders(root: str | Path) -> LabelSource:
         names.append(folder.name)
     loose = [entry for entry in sorted(root.iterdir()) if entry.is_file() and entry.suffix.lower() in SUFFIXES]
     for image in loose:
-        log.add(str(image), "", "lies in no class folder", "image left out")
+        log.add(str(image), "", "lies in no class folder", "image left out", code="F112")
     pictures, kept = image_files(root, files, log)
     own = np.array(labels, np.int64)[kept]
     counts = np.bincount(own, minlength=len(names))
     for name, count in zip(names, counts, strict=True):
         if count == 0:
-            log.add(str(root / name), "", "holds no image that can be read", "class left out")
+            log.add(str(root / name), "", "holds no image that can be read", "class left out", code="C104")
     full = np.flatnonzero(counts)
     return single_labels(pictures, [names[i] for i in full], np.searchsorted(full, own), str(root), log)
 
@@ -80,4 +80,10 @@ def _log_strangers(folder: Path, log: ProblemLog) -> None:
     )
     if strange:
         shown = ", ".join(strange[:3]) + (", …" if len(strange) > 3 else "")
-        log.add(str(folder), "", f"holds {len(strange)} files that are no images ({shown})", "files passed over")
+        log.add(
+            str(folder),
+            "",
+            f"holds {len(strange)} files that are no images ({shown})",
+            "files passed over",
+            code="F111",
+        )

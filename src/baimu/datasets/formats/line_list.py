@@ -78,7 +78,9 @@ def read_line_list(file: str | Path) -> Lines:
         if match is not None:
             rows.append(Row((str(file), f"line {number}"), match["path"].strip(), _unquoted(match)))
         elif line.strip():
-            log.add(str(file), f"line {number}", f"{line.strip()[:60]!r} is no path and text", "line left out")
+            log.add(
+                str(file), f"line {number}", f"{line.strip()[:60]!r} is no path and text", "line left out", code="X103"
+            )
     return _lines(str(file), file.parent, rows, log)
 
 
@@ -91,7 +93,7 @@ def read_text_files(folder: str | Path) -> Lines:
         if own.is_file():
             rows.append(Row((str(own), ""), image.relative_to(folder).as_posix(), _text(own)))
         else:
-            log.add(str(image), "", f"has no {own.name} beside it", "image left out")
+            log.add(str(image), "", f"has no {own.name} beside it", "image left out", code="F108")
     return _lines(str(folder), folder, rows, log)
 
 
@@ -102,10 +104,11 @@ def _lines(root: str, folder: Path, rows: Sequence[Row], log: ProblemLog) -> Lin
         text = clean(row.text)
         strange = set(text) - allowed if allowed else set()
         if not text or text == UNREADABLE:
-            log.add(*row.where, "has no text" if not text else f"is marked as unreadable ({text})", "line left out")
+            what, code = (f"is marked as unreadable ({text})", "X108") if text else ("has no text", "X101")
+            log.add(*row.where, what, "line left out", code=code)
         elif strange:
             problem = f"{text!r} has {', '.join(sorted(map(repr, strange)))}, which characters.txt lacks"
-            log.add(*row.where, problem, "line left out")
+            log.add(*row.where, problem, "line left out", code="X109")
         else:
             kept.append(row._replace(text=text))
     pictures, readable = image_files(folder, [row.path for row in kept], log)
@@ -166,4 +169,4 @@ def _text(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{file}: cannot be read ({error}); save it as UTF-8 text") from None
+        raise DataError(f"{file}: cannot be read ({error}); save it as UTF-8 text", "F101") from None

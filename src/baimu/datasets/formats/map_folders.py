@@ -159,17 +159,17 @@ def _read(root: Path, folders: Folders, classes: tuple[str, ...], code: MapCode,
     """The images of one split that have a map of their size."""
     log = ProblemLog()
     for problem in assumed.problems():
-        log.add(problem.file, problem.record, problem.problem, problem.action)
+        log.add(problem.file, problem.record, problem.problem, problem.action, code=problem.code)
     maps = _by_name(folders, log)
     pairs = []
     for image in find_images(folders.images):
         file = maps.pop(_key(image, folders.images), None)
         if file is None:
-            log.add(str(image), "", f"has no label map in {folders.maps}", "image left out")
+            log.add(str(image), "", f"has no label map in {folders.maps}", "image left out", code="M201")
         else:
             pairs.append((image, file))
     for file in maps.values():
-        log.add(str(file), "", "belongs to no image", "map passed over")
+        log.add(str(file), "", "belongs to no image", "map passed over", code="M202")
     return _source(root, pairs, classes, code, log)
 
 
@@ -183,17 +183,18 @@ def _source(
         try:
             size = image_size(file)
         except ImageError as error:
-            log.add(str(file), "", str(error).removeprefix(f"{file}: "), "image left out")
+            log.add(str(file), "", str(error).removeprefix(f"{file}: "), "image left out", code="M205")
             continue
         if size != pictures.size(i):
             height, width = pictures.size(i)
-            log.add(str(file), "", f"is {size[1]}x{size[0]}, its image {width}x{height}", "image left out")
+            text = f"is {size[1]}x{size[0]}, its image {width}x{height}"
+            log.add(str(file), "", text, "image left out", code="M204")
             continue
         files.append(file.relative_to(root).as_posix())
         good.append(i)
     if not files:
         first = "".join(f"\n  {problem}" for problem in log.problems()[:5])
-        raise DataError(f"{root}: no image with a label map is left to use{first}")
+        raise DataError(f"{root}: no image with a label map is left to use{first}", "F103")
     return MapSource(str(root), classes, pictures.take(np.array(good)), Texts.of(files), code, log.problems())
 
 
@@ -205,7 +206,7 @@ def _by_name(folders: Folders, log: ProblemLog) -> dict[tuple[str, str], Path]:
             continue
         first = found.setdefault(_key(file, folders.maps), file)
         if first is not file:
-            log.add(str(file), "", f"is a second map beside {first.name}", "map passed over")
+            log.add(str(file), "", f"is a second map beside {first.name}", "map passed over", code="M203")
     return found
 
 
@@ -248,7 +249,7 @@ def _listed(root: Path, whole: Callable[[], MapSource], file: Path) -> MapSource
     log = ProblemLog()
     for name in names:
         if name not in place:
-            log.add(str(file), name, "names no image with a label map", "line skipped")
+            log.add(str(file), name, "names no image with a label map", "line skipped", code="F107")
     chosen = [place[name] for name in dict.fromkeys(names) if name in place]
     if not chosen:
         raise DataError(f"{file}: names no image of {root} that has a label map; write one name without suffix a line")

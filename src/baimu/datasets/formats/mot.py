@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from baimu.datasets.flat import ProblemLog
 from baimu.datasets.images import find_images, image_size
 from baimu.errors import DataError
 from baimu.results import Detections, Tracks
@@ -33,6 +34,7 @@ class TrackRows:
     scores: np.ndarray  # (R,) float64
     classes: np.ndarray  # (R,) int64, the file's own; −1 without
     visibility: np.ndarray  # (R,) float64 in 0…1; −1 without
+    lines: np.ndarray  # (R,) int64 of the file, from 1; 0 for what stands in none
 
     @classmethod
     def empty(cls) -> TrackRows:
@@ -40,10 +42,12 @@ class TrackRows:
 
     @classmethod
     def of_table(cls, table: np.ndarray) -> TrackRows:
-        """From the nine columns of a file (R, 9)."""
-        whole = table[:, [0, 1, 7]].astype(np.int64)
+        """From the nine columns of a file (R, 9), or these and their lines (R, 10)."""
+        if table.shape[1] < 10:
+            table = np.column_stack([table, np.zeros(len(table))])
+        whole = table[:, [0, 1, 7, 9]].astype(np.int64)
         boxes = np.concatenate([table[:, 2:4], table[:, 2:4] + table[:, 4:6]], 1)
-        return cls(whole[:, 0], whole[:, 1], boxes, table[:, 6], whole[:, 2], table[:, 8])
+        return cls(whole[:, 0], whole[:, 1], boxes, table[:, 6], whole[:, 2], table[:, 8], whole[:, 3])
 
     @classmethod
     def of_tracks(cls, found: Iterable[Tracks]) -> TrackRows:
@@ -79,31 +83,44 @@ class TrackRows:
         return Detections(boxes, scores, np.zeros(len(here), np.int64), ("object",), size, source)
 
 
-def read_mot(file: str | Path) -> TrackRows:
-    """All lines of a file, in its order. Raises :class:`~baimu.errors.DataError` for one that cannot be read."""
+def read_mot(file: str | Path, log: ProblemLog | None = None) -> TrackRows:
+    """All lines of a file, in its order. One that cannot be used raises :class:`~baimu.errors.DataError`; with a
+    ``log``, it alone is left out and stands there."""
     file = Path(file)
     try:
         lines = file.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{file}: cannot be read ({error}); give a MOTChallenge text file") from None
-    table = np.full((len(lines), 9), -1.0)
+        raise DataError(f"{file}: cannot be read ({error}); give a MOTChallenge text file", "F101") from None
+    table = np.full((len(lines), 10), -1.0)
+    used = np.zeros(len(lines), bool)
     for number, line in enumerate(lines):
         cells = line.replace(",", " ").split()
         if not cells:
-            table[number, 0] = np.nan  # an empty line, taken out below
             continue
         try:
             values = [float(cell) for cell in cells[:9]]
         except ValueError:
             values = []
-        if len(values) < COLUMNS or not np.isfinite(values).all():
-            raise DataError(f"{file}, line {number + 1}: {line!r} is not frame,id,left,top,width,height,score,…")
-        table[number, : len(values)] = values
-    table = table[~np.isnan(table[:, 0])]
-    if (table[:, 0] < 1).any() or (table[:, 4:6] <= 0).any():
-        line = int(np.flatnonzero((table[:, 0] < 1) | (table[:, 4:6] <= 0).any(1))[0]) + 1
-        raise DataError(f"{file}, record {line}: a frame counts from 1, and a box has a width and a height above 0")
-    return TrackRows.of_table(table)
+        code, what = _fault(values)
+        if not code:
+            table[number, : len(values)], table[number, 9] = values, number + 1
+            used[number] = True
+        elif log is None:
+            raise DataError(f"{file}, line {number + 1}: {line!r} {what}", code)
+        else:
+            log.add(str(file), f"line {number + 1}", f"{line.strip()[:60]!r} {what}", "line left out", code=code)
+    return TrackRows.of_table(table[used])
+
+
+def _fault(values: list[float]) -> tuple[str, str]:
+    """The rule that a line breaks, and how; two empty texts where it is right."""
+    if len(values) < COLUMNS or not np.isfinite(values).all():
+        return "T101", "is not frame,id,left,top,width,height,score,…"
+    if values[0] < 1 or values[0] != int(values[0]) or values[1] != int(values[1]):
+        return "T102", "has a frame or an id that is no whole number: frames count from 1"
+    if min(values[4:6]) <= 0:
+        return "T103", "has a box without a width and a height above 0"
+    return "", ""
 
 
 def write_mot(file: str | Path, found: Iterable[Tracks]) -> Path:
@@ -147,7 +164,7 @@ def open_sequence(folder: str | Path) -> MotSequence:
     told = about["Sequence"] if about.has_section("Sequence") else {}
     frames = find_images(folder / told.get("imDir", "img1"))
     if not frames:
-        raise DataError(f"{folder}: has no frames in {told.get('imDir', 'img1')}; unpack them there")
+        raise DataError(f"{folder}: has no frames in {told.get('imDir', 'img1')}; unpack them there", "F103")
     rate = told.get("frameRate")
     return MotSequence(
         folder, told.get("name", folder.name), tuple(frames), image_size(frames[0]), float(rate) if rate else None

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from baimu.datasets.flat import ProblemLog
-from baimu.datasets.formats.mot import is_sequence, open_sequence
+from baimu.datasets.formats.mot import is_sequence, open_sequence, read_mot
 from baimu.datasets.images import SUFFIXES
 from baimu.datasets.sequences import FrameSequences, gather
 from baimu.errors import DataError
@@ -49,13 +49,13 @@ def _found(
 ) -> Found:
     if not path.is_dir():
         return {}
-    parts = {name: folder for name, names in SPLITS.items() for n in names if _marked(folder := path / n, mark)}
+    parts = {name: folder for name, names in SPLITS.items() for n in names if marked(folder := path / n, mark)}
     if parts:
         return {name: partial(_read, folder, mark, read) for name, folder in parts.items()}
-    return {"all": partial(_read, path, mark, read)} if _marked(path, mark) else {}
+    return {"all": partial(_read, path, mark, read)} if marked(path, mark) else {}
 
 
-def _marked(folder: Path, mark: Callable[[Path], Path | None]) -> list[Path]:
+def marked(folder: Path, mark: Callable[[Path], Path | None]) -> list[Path]:
     """The folder itself if it is a series, else those in it that are."""
     if not folder.is_dir():
         return []
@@ -68,7 +68,7 @@ def _read(
     root: Path, mark: Callable[[Path], Path | None], read: Callable[[Path, Path, ProblemLog], list[Series]]
 ) -> FrameSequences:
     log = ProblemLog()
-    series = [one for folder in _marked(root, mark) for one in read(root, folder, log)]
+    series = [one for folder in marked(root, mark) for one in read(root, folder, log)]
     return gather(root, series, log)
 
 
@@ -84,7 +84,13 @@ def _annotated(root: Path, folder: Path, log: ProblemLog) -> list[Series]:
     files = next((found for name in FRAMES if (found := _images(folder / name))), [])
     if len(files) != len(boxes):
         text = f"has {len(boxes)} lines, but there are {len(files)} frames beside it"
-        log.add(str(truth), "", text, "sequence left out" if not files or not len(boxes) else "the rest left out")
+        log.add(
+            str(truth),
+            "",
+            text,
+            "sequence left out" if not files or not len(boxes) else "the rest left out",
+            code="T114",
+        )
         if not files or not len(boxes):
             return []
         files, boxes = files[: len(boxes)], boxes[: len(files)]
@@ -92,7 +98,9 @@ def _annotated(root: Path, folder: Path, log: ProblemLog) -> list[Series]:
         if (folder / name).is_file():
             marks = np.array((folder / name).read_text(encoding="utf-8").replace(",", " ").split(), float)
             if len(marks) < len(boxes):
-                log.add(str(folder / name), "", f"has {len(marks)} marks for {len(boxes)} frames", "not used")
+                log.add(
+                    str(folder / name), "", f"has {len(marks)} marks for {len(boxes)} frames", "not used", code="T115"
+                )
             else:
                 boxes[marks[: len(boxes)] > 0] = np.nan
     name = os.path.relpath(folder, root)
@@ -110,7 +118,7 @@ def read_boxes(file: Path) -> np.ndarray:
     try:
         lines = file.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{file}: cannot be read ({error}); give one line of numbers a frame") from None
+        raise DataError(f"{file}: cannot be read ({error}); give one line of numbers a frame", "F101") from None
     while lines and not lines[-1].strip():
         lines.pop()
     return np.array([_box(file, i, line) for i, line in enumerate(lines, 1)], float).reshape(-1, 4)
@@ -125,7 +133,7 @@ def _box(file: Path, number: int, line: str) -> Sequence[float]:
         x, y = values[::2], values[1::2]
         return min(x), min(y), max(x), max(y)
     if len(values) != 4:
-        raise DataError(f"{file}, line {number}: {line!r} is neither left,top,width,height nor four corners")
+        raise DataError(f"{file}, line {number}: {line!r} is neither left,top,width,height nor four corners", "T101")
     left, top, width, height = values
     if not np.isfinite(values).all() or width <= 0 or height <= 0:
         return [np.nan] * 4
@@ -135,7 +143,10 @@ def _box(file: Path, number: int, line: str) -> Sequence[float]:
 def _tracks(root: Path, folder: Path, log: ProblemLog) -> list[Series]:
     """One series for each identity that counts, from its first frame to its last."""
     sequence = open_sequence(folder)
-    rows = sequence.truth
+    if not (folder / "gt" / "gt.txt").is_file():
+        log.add(str(folder), "", "has no gt/gt.txt", "sequence left out", code="F108")
+        return []
+    rows = read_mot(folder / "gt" / "gt.txt", log)
     rows = rows.take((rows.scores != 0) & (rows.frames <= len(sequence.frames)))
     name = os.path.relpath(folder, root)
     series = []
@@ -147,5 +158,5 @@ def _tracks(root: Path, folder: Path, log: ProblemLog) -> list[Series]:
         files = [os.path.relpath(file, root) for file in sequence.frames[first - 1 : last]]
         series.append((f"{sequence.name if name == '.' else name}#{number}", files, boxes))
     if not series:
-        log.add(str(folder / "gt" / "gt.txt"), "", "no track that counts", "sequence left out")
+        log.add(str(folder / "gt" / "gt.txt"), "", "no track that counts", "sequence left out", code="T112")
     return series

@@ -76,11 +76,12 @@ def read_text_list(file: str | Path, *, text: str | None = None, label: str | No
     names, texts, labels = [], [], []
     for row in rows[header:]:
         if len(row.cells) <= max(text_at, label_at):
-            log.add(str(file), f"line {row.line}", f"has {len(row.cells)} columns", "line left out")
+            log.add(str(file), f"line {row.line}", f"has {len(row.cells)} columns", "line left out", code="X103")
             continue
         own, said = row.cells[label_at].strip(), row.cells[text_at].strip()
         if not own or not said:
-            log.add(str(file), f"line {row.line}", f"has no {'text' if own else 'label'}", "line left out")
+            what, code = ("text", "X101") if own else ("label", "X102")
+            log.add(str(file), f"line {row.line}", f"has no {what}", "line left out", code=code)
             continue
         names.append(f"{file}:{row.line}")
         texts.append(said)
@@ -96,7 +97,7 @@ def read_text_folders(root: str | Path) -> LabelledTexts:
         for file in sorted(folder.rglob("*.txt")):
             said = " ".join(_read(file).split())
             if not said:
-                log.add(str(file), "", "is empty", "file left out")
+                log.add(str(file), "", "is empty", "file left out", code="X101")
                 continue
             names.append(str(file))
             texts.append(said)
@@ -128,7 +129,7 @@ def _rows(file: Path, most: int | None = None) -> list[Row]:
         try:
             rows = [Row(reader.line_num, cells) for cells in reader if any(map(str.strip, cells))]
         except csv.Error as error:
-            raise DataError(f"{file}, line {reader.line_num}: {error}; correct the quotes there") from None
+            raise DataError(f"{file}, line {reader.line_num}: {error}; correct the quotes there", "F101") from None
     else:
         tabs = lines[0].count("\t") if lines else 0  # of more, the others belong to the text
         rows = [Row(i, line.split("\t", tabs)) for i, line in enumerate(lines, 1) if line.strip()]
@@ -138,7 +139,7 @@ def _rows(file: Path, most: int | None = None) -> list[Row]:
 def _columns(file: Path, rows: Sequence[Row], text: str | None, label: str | None) -> tuple[int, int, int]:
     """Where the text is, where the label, and how many rows are the header."""
     if not rows:
-        raise DataError(f"{file}: is empty; write a label, a tab and a text a line")
+        raise DataError(f"{file}: is empty; write a label, a tab and a text a line", "F103")
     first = [cell.strip() for cell in rows[0].cells]
     plain = [re.sub(r"[^a-z0-9]", "", cell.lower()) for cell in first]
     given = {"text": text, "label": label}
@@ -153,7 +154,9 @@ def _columns(file: Path, rows: Sequence[Row], text: str | None, label: str | Non
     cells = [row.cells for row in rows[header:] if len(row.cells) == len(first)]
     others = [i for i in range(len(first)) if i not in places]
     if len(others) < places.count(None) or not cells:
-        raise DataError(f"{file}: needs a column of labels and one of texts; write a label, a tab and a text a line")
+        raise DataError(
+            f"{file}: needs a column of labels and one of texts; write a label, a tab and a text a line", "F102"
+        )
     if places[0] is None:
         places[0] = max(others, key=lambda i: sum(len(row[i]) for row in cells))
     if places[1] is None:
@@ -180,4 +183,4 @@ def _read(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{file}: cannot be read ({error}); save it as UTF-8 text") from None
+        raise DataError(f"{file}: cannot be read ({error}); save it as UTF-8 text", "F101") from None

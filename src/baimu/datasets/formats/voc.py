@@ -27,8 +27,9 @@ from xml.etree import ElementTree
 import numpy as np
 from PIL import Image
 
-from baimu.datasets.annotations import Columns, FileSource, assemble
-from baimu.datasets.flat import ProblemLog
+from baimu.datasets.annotations import FileSource, assemble
+from baimu.datasets.columns import Columns, Records
+from baimu.datasets.flat import ProblemLog, Texts
 from baimu.datasets.images import find_images, header_sizes
 from baimu.datasets.outlines import Outline, Outlines
 from baimu.errors import DataError, ImageError
@@ -70,7 +71,7 @@ def read_voc(root: str | Path, *, classes: Sequence[str] | None = None, masks: b
     for image in find_images(root / "JPEGImages" if (root / "JPEGImages").is_dir() else root):
         first = images.setdefault(image.stem, image)
         if first is not image:
-            log.add(str(image), "", f"shares its name with {first.name}", "image left out")
+            log.add(str(image), "", f"shares its name with {first.name}", "image left out", code="F110")
     annotated, bare = set(), 0
     for xml in sorted(xml_folder.glob("*.xml")):
         annotated.add(xml.stem)
@@ -79,11 +80,11 @@ def read_voc(root: str | Path, *, classes: Sequence[str] | None = None, masks: b
         elif xml.stem in images:
             _read_file(xml, images[xml.stem], root, rows, log)
         else:
-            log.add(str(xml), "", f"there is no image {xml.stem}.*", "annotation file skipped")
+            log.add(str(xml), "", f"there is no image {xml.stem}.*", "annotation file skipped", code="F105")
     for stem in sorted(images.keys() - annotated):
-        log.add(str(images[stem]), "", "has no annotation file", "image left out")
+        log.add(str(images[stem]), "", "has no annotation file", "image left out", code="F108")
     if bare:
-        log.add(str(root / MASKS), "", f"has no masks of {bare:,} annotated images", "images left out")
+        log.add(str(root / MASKS), "", f"has no masks of {bare:,} annotated images", "images left out", code="M201")
     return _source(root, classes, rows, log, _outlines(root, rows, log) if masks else None)
 
 
@@ -100,6 +101,7 @@ class _Rows:
     difficult: list[bool] = field(default_factory=list)
     numbers: list[int] = field(default_factory=list)  # of each object in its file, from 1
     records: list[tuple[str, str]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)  # the XML file of each image
 
 
 def _source(
@@ -110,14 +112,14 @@ def _source(
     labels = np.array([label_of.get(name, -1) for name in rows.names], np.int64)
     for t in np.flatnonzero(labels < 0).tolist():
         text = f"has the unknown class {rows.names[t]!r}"
-        log.add(*rows.records[t], text, "annotation skipped", image=rows.owners[t])
+        log.add(*rows.records[t], text, "annotation skipped", image=rows.owners[t], code="A103")
     boxes = np.array(rows.boxes, np.float64).reshape(-1, 4)
     boxes[:, 0] -= boxes[:, 2] > boxes[:, 0]
     boxes[:, 1] -= boxes[:, 3] > boxes[:, 1]
     from_zero = boxes[:, :2] == -1
     if from_zero.any():
         text = f"{int(from_zero.any(1).sum())} boxes start at 0 although VOC counts pixels from 1"
-        log.add(str(root), "", text, "kept from the image's edge")
+        log.add(str(root), "", text, "kept from the image's edge", code="B114")
         boxes[:, :2][from_zero] = 0
     count = len(boxes)
     columns = Columns(
@@ -127,6 +129,7 @@ def _source(
         areas=np.full(count, np.nan),
         ids=np.arange(1, count + 1),
         outlines=outlines,
+        numbers=np.array(rows.numbers, np.int64),
     )
     known = np.flatnonzero(labels >= 0)
     return assemble(
@@ -140,6 +143,7 @@ def _source(
         columns=columns.take(known),
         record=lambda t: rows.records[known[t]],
         log=log,
+        records=Records("object", Texts.of(rows.notes)),
     )
 
 
@@ -157,11 +161,11 @@ def _outlines(root: Path, rows: _Rows, log: ProblemLog) -> Outlines:
         except FileNotFoundError:
             continue
         except (OSError, ValueError, SyntaxError) as error:
-            log.add(str(file), "", f"cannot be read ({error})", "the boxes serve as masks", image=image)
+            log.add(str(file), "", f"cannot be read ({error})", "the boxes serve as masks", image=image, code="M205")
             continue
         if values.shape != rows.sizes[image]:
             text = f"is {values.shape}, the image {rows.sizes[image]}"
-            log.add(str(file), "", text, "the boxes serve as masks", image=image)
+            log.add(str(file), "", text, "the boxes serve as masks", image=image, code="M204")
             continue
         packed = Masks.of(values == np.array([rows.numbers[t] for t in mine])[:, None, None])
         for t, text, area in zip(mine, packed.counts, packed.areas, strict=True):
@@ -174,16 +178,18 @@ def _read_file(xml: Path, image: Path, root: Path, rows: _Rows, log: ProblemLog)
     try:
         tree = ElementTree.fromstring(xml.read_bytes())
     except (ElementTree.ParseError, OSError, ValueError, LookupError) as error:
-        log.add(str(xml), "", f"is not readable XML ({error})", "image and its annotations left out")
+        log.add(str(xml), "", f"is not readable XML ({error})", "image and its annotations left out", code="F101")
         return
     index = len(rows.files)
     try:
         size = _size(xml, tree, image, log, index)
     except ImageError as error:
-        log.add(str(image), "", str(error).removeprefix(f"{image}: "), "image and its annotations left out")
+        text = str(error).removeprefix(f"{image}: ")
+        log.add(str(image), "", text, "image and its annotations left out", code=error.code)
         return
     rows.files.append(image.relative_to(root).as_posix())
     rows.ids.append(image.stem)
+    rows.notes.append(str(xml))
     rows.sizes.append(size)
     for number, item in enumerate(tree.findall("object"), start=1):
         name = (item.findtext("name") or "").strip()
@@ -191,17 +197,24 @@ def _read_file(xml: Path, image: Path, root: Path, rows: _Rows, log: ProblemLog)
         try:
             box = [float(item.findtext(f"bndbox/{corner}", "")) for corner in ("xmin", "ymin", "xmax", "ymax")]
         except ValueError:
-            log.add(*record, "has no bndbox of four numbers", "annotation skipped", image=index)
+            log.add(*record, "has no bndbox of four numbers", "annotation skipped", image=index, code="B101")
             continue
         if not name:
-            log.add(*record, "has no class name", "annotation skipped", image=index)
+            log.add(*record, "has no class name", "annotation skipped", image=index, code="A104")
             continue
         rows.owners.append(index)
         rows.names.append(name)
         rows.boxes.append(box)
-        rows.difficult.append((item.findtext("difficult") or "").strip() == "1")
+        rows.difficult.append(_difficult(item, record, log, index))
         rows.numbers.append(number)
         rows.records.append(record)
+
+
+def _difficult(item: ElementTree.Element, record: tuple[str, str], log: ProblemLog, index: int) -> bool:
+    text = (item.findtext("difficult") or "").strip()
+    if text not in ("", "0", "1"):
+        log.add(*record, f"difficult is {text!r}, neither 0 nor 1", "taken as 0", image=index, code="A109")
+    return text == "1"
 
 
 def _size(xml: Path, tree: ElementTree.Element, image: Path, log: ProblemLog, index: int) -> tuple[int, int]:
@@ -215,10 +228,10 @@ def _size(xml: Path, tree: ElementTree.Element, image: Path, log: ProblemLog, in
         return shown
     if said == stored:
         text = f"{image.name} is annotated at {said[1]}x{said[0]}, without its EXIF rotation"
-        log.add(str(xml), "size", text, "image used without the rotation", image=index)
+        log.add(str(xml), "size", text, "image used without the rotation", image=index, code="I108")
         return stored
     text = f"says {said[1]}x{said[0]}, but {image.name} is {shown[1]}x{shown[0]}"
-    log.add(str(xml), "size", text, "size taken from the image", image=index)
+    log.add(str(xml), "size", text, "size taken from the image", image=index, code="I107")
     return shown
 
 
@@ -226,16 +239,18 @@ def _listed(whole: Callable[[], FileSource], file: Path) -> FileSource:
     """The images that an ImageSets list names, one a line (a second column is passed over)."""
     source = whole()
     place = {source.image_id(i): i for i in range(len(source))}
-    log, indices = ProblemLog(), []
+    log, indices = ProblemLog(), dict[int, None]()
     for number, line in enumerate(file.read_text("utf-8-sig", "replace").splitlines(), start=1):
         name = line.split()[0] if line.split() else ""
         if name and name not in place:
-            log.add(str(file), f"line {number}", f"there is no annotated image {name!r}", "line skipped")
+            log.add(str(file), f"line {number}", f"there is no annotated image {name!r}", "line skipped", code="F107")
+        elif place.get(name) in indices:
+            log.add(str(file), f"line {number}", f"names {name!r} again", "taken once", code="F113")
         elif name:
-            indices.append(place[name])
+            indices[place[name]] = None
     if not indices:
-        raise DataError(f"{file}: names no annotated image; write one image name without suffix a line")
-    return source.select(list(dict.fromkeys(indices))).with_problems(log.problems())
+        raise DataError(f"{file}: names no annotated image; write one image name without suffix a line", "F103")
+    return source.select(list(indices)).with_problems(log.problems())
 
 
 def _class_file(root: Path) -> list[str]:

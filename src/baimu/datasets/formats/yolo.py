@@ -17,13 +17,15 @@ from typing import Any
 import numpy as np
 import yaml
 
-from baimu.datasets.annotations import Columns, FileSource, assemble, leaves_root
-from baimu.datasets.flat import ProblemLog
+from baimu.datasets.annotations import FileSource, assemble, leaves_root
+from baimu.datasets.columns import Columns, Records
+from baimu.datasets.flat import ProblemLog, Texts
 from baimu.datasets.images import find_images, image_size
 from baimu.datasets.outlines import Outlines
 from baimu.errors import DataError, ImageError
 
 SPLITS = {"train": ("train",), "val": ("val", "valid"), "test": ("test",)}
+FRACTION = 2  # above, a coordinate is no fraction of the image that a tool has rounded
 CLASS_FILES = ("classes.txt", "obj.names", "labels/classes.txt")
 
 
@@ -62,7 +64,7 @@ def read_yolo(
         root = Path(root or images)
         files = find_images(Path(images))
         if not files:
-            raise DataError(f"{images}: holds no image")
+            raise DataError(f"{images}: holds no image", "F103")
     else:
         root, files = Path(root or "/"), list(images)
     log = ProblemLog()
@@ -72,17 +74,20 @@ def read_yolo(
     labels: list[int] = []
     boxes: list[tuple[float, ...]] = []
     outlines: list[list[np.ndarray]] = []
-    records: list[tuple[str, str]] = []
+    records: list[tuple[str, int]] = []
+    notes: list[str] = []
     for image in files:
         try:
             height, width = image_size(image)
         except ImageError as error:
-            log.add(str(image), "", str(error).removeprefix(f"{image}: "), "image and its annotations left out")
+            text = str(error).removeprefix(f"{image}: ")
+            log.add(str(image), "", text, "image and its annotations left out", code=error.code)
             continue
         index = len(names)
         names.append(image.relative_to(root).as_posix())
         sizes.append((height, width))
-        for label, points, record in _read_labels(_label_file(image), len(classes), log, index):
+        notes.append(str(_label_file(image)))
+        for label, points, number in _read_labels(Path(notes[-1]), len(classes), log, index):
             corners = points.reshape(-1, 2) * (width, height)
             if len(corners) == 2:
                 corners = np.stack([corners[0] - corners[1] / 2, corners[0] + corners[1] / 2])
@@ -93,7 +98,7 @@ def read_yolo(
             labels.append(label)
             boxes.append((*corners.min(0), *corners.max(0)) if polygon else tuple(corners.ravel()))
             outlines.append(polygon)
-            records.append(record)
+            records.append((notes[-1], number))
     _orphans(files, log)
     columns = Columns(
         boxes=np.array(boxes, np.float64).reshape(-1, 4),
@@ -102,6 +107,7 @@ def read_yolo(
         areas=np.full(len(boxes), np.nan),
         ids=np.arange(1, len(boxes) + 1),
         outlines=Outlines.of(outlines) if masks else None,
+        numbers=np.array([number for _, number in records], np.int64),
     )
     return assemble(
         root=root,
@@ -112,48 +118,50 @@ def read_yolo(
         sizes=np.array(sizes, np.int64).reshape(-1, 2),
         images=np.array(owners, np.int64),
         columns=columns,
-        record=lambda t: records[t],
+        record=lambda t: (records[t][0], f"line {records[t][1]}"),
         log=log,
+        records=Records("line", Texts.of(notes)),
     )
 
 
-def _read_labels(
-    file: Path, num_classes: int, log: ProblemLog, image: int
-) -> list[tuple[int, np.ndarray, tuple[str, str]]]:
-    """Class, numbers and record of each good line; 4 numbers are a box, 6 and more a polygon."""
+def _read_labels(file: Path, num_classes: int, log: ProblemLog, image: int) -> list[tuple[int, np.ndarray, int]]:
+    """Class, numbers and number of each good line; 4 numbers are a box, 6 and more a polygon."""
     try:
         text = file.read_text("utf-8-sig")
     except FileNotFoundError:
         return []
     except (OSError, ValueError) as error:
-        log.add(str(file), "", f"cannot be read as text ({error})", "its annotations skipped", image=image)
+        log.add(str(file), "", f"cannot be read as text ({error})", "its annotations skipped", image=image, code="F101")
         return []
     rows, seen = [], set()
     for number, line in enumerate(text.splitlines(), start=1):
         words = line.split()
         if not words:
             continue
-        problem, label, values = "", -1, np.empty(0)
+        code, problem, label, values = "", "", -1, np.empty(0)
         try:
             values = np.array(words, np.float64)
             label = int(values[0])
         except (ValueError, OverflowError):
-            problem = f"{line.strip()[:60]!r} is not numbers separated by blanks"
+            code, problem = "A101", f"{line.strip()[:60]!r} is not numbers separated by blanks"
         if problem:
             pass
         elif len(values) != 5 and (len(values) < 7 or len(values) % 2 == 0):
-            problem = f"has {len(values)} columns; a box has 5, a polygon 7, 9, 11, …"
+            code, problem = "A110", f"has {len(values)} columns; a box has 5, a polygon 7, 9, 11, …"
         elif label != values[0] or not 0 <= label < num_classes:
             problem = f"has class {words[0]}, but there are {num_classes} classes, from 0 to {num_classes - 1}"
+            code = "A103"
         elif not np.isfinite(values).all():
-            problem = "has a number that is not finite"
+            code, problem = "B101", "has a number that is not finite"
+        elif np.abs(values[1:]).max() > FRACTION:
+            code, problem = "B111", "has numbers far above 1; coordinates are fractions of the image, not pixels"
         elif tuple(words) in seen:
-            problem = "repeats an earlier line"
+            code, problem = "A105", "repeats an earlier line"
         if problem:
-            log.add(str(file), f"line {number}", problem, "annotation skipped", image=image)
+            log.add(str(file), f"line {number}", problem, "annotation skipped", image=image, code=code)
         else:
             seen.add(tuple(words))
-            rows.append((label, values[1:], (str(file), f"line {number}")))
+            rows.append((label, values[1:], number))
     return rows
 
 
@@ -179,7 +187,7 @@ def _orphans(images: Sequence[Path], log: ProblemLog) -> None:
     for folder in sorted({file.parent for file in expected}):
         for file in sorted(folder.glob("*.txt")) if folder.is_dir() else ():
             if file not in expected and file.name != "classes.txt" and folder.name != folder.root:
-                log.add(str(file), "", "there is no image of this name", "label file skipped")
+                log.add(str(file), "", "there is no image of this name", "label file skipped", code="F105")
 
 
 def _class_names(root: Path) -> list[str]:
@@ -189,9 +197,10 @@ def _class_names(root: Path) -> list[str]:
             names = [line.strip() for line in lines if line.strip()]
             if names:
                 return names
-            raise DataError(f"{root / name}: names no class; write one class name a line")
+            raise DataError(f"{root / name}: names no class; write one class name a line", "F104")
     raise DataError(
-        f"{root}: the class names are missing; write one a line into {root / 'classes.txt'}, or a data.yaml"
+        f"{root}: the class names are missing; write one a line into {root / 'classes.txt'}, or a data.yaml",
+        "F104",
     )
 
 
@@ -199,9 +208,9 @@ def _from_yaml(file: Path, masks: bool) -> dict[str, Callable[[], FileSource]]:
     try:
         data = yaml.safe_load(file.read_text("utf-8-sig"))
     except (yaml.YAMLError, OSError, ValueError) as error:
-        raise DataError(f"{file}: cannot be read as YAML ({error})") from None
+        raise DataError(f"{file}: cannot be read as YAML ({error})", "F101") from None
     if not isinstance(data, dict) or not any(data.get(k) for k in ("train", "val", "test")):
-        raise DataError(f"{file}: needs at least 'train' (a folder of images) and 'names' (the class names)")
+        raise DataError(f"{file}: needs at least 'train' (a folder of images) and 'names' (the class names)", "F102")
     root, classes = _yaml_root(file, data), _yaml_names(file, data)
     found: dict[str, Callable[[], FileSource]] = {}
     for split in ("train", "val", "test"):
@@ -220,22 +229,23 @@ def _yaml_root(file: Path, data: dict[str, Any]) -> Path:
 def _yaml_names(file: Path, data: dict[str, Any]) -> list[str]:
     names = data.get("names")
     if isinstance(names, dict):
-        if sorted(names) != list(range(len(names))):
-            raise DataError(f"{file}: 'names' must number the classes 0, 1, 2, … without gaps; it has {sorted(names)}")
+        if sorted(names, key=str) != sorted(range(len(names)), key=str):
+            had = ", ".join(map(str, names))
+            raise DataError(f"{file}: 'names' must number the classes 0, 1, 2, … without gaps; it has {had}", "C113")
         names = [names[i] for i in range(len(names))]
     if not isinstance(names, list) or not names:
-        raise DataError(f"{file}: names no class; list the class names under 'names'")
+        raise DataError(f"{file}: names no class; list the class names under 'names'", "F104")
     return [str(name) for name in names]
 
 
 def _read_entries(file: Path, root: Path, split: str, entries: Any, classes: list[str], masks: bool) -> FileSource:
     """The images of one split: a folder, a text file that lists images, or several of them."""
-    images: list[Path] = []
+    images: dict[Path, None] = {}
     log = ProblemLog()
     for entry in entries if isinstance(entries, list) else [entries]:
         place = _inside(file, root, split, str(entry))
         if place.is_dir():
-            images += find_images(place)
+            images |= dict.fromkeys(find_images(place))
             continue
         for number, line in enumerate(place.read_text("utf-8-sig").splitlines(), start=1):
             name = line.strip().removeprefix("./")
@@ -245,14 +255,17 @@ def _read_entries(file: Path, root: Path, split: str, entries: Any, classes: lis
             if not name:
                 continue
             if leaves_root(name):
-                log.add(str(place), f"line {number}", f"{name!r} leaves {root}", "refused; image left out")
+                log.add(str(place), f"line {number}", f"{name!r} leaves {root}", "refused; image left out", code="F106")
             elif not path.is_file():
-                log.add(str(place), f"line {number}", f"there is no image {name!r}", "image left out")
+                text = f"there is no image {name!r}"
+                log.add(str(place), f"line {number}", text, "image left out", code="F107")
+            elif path in images:
+                log.add(str(place), f"line {number}", f"names {name!r} again", "taken once", code="F113")
             else:
-                images.append(path)
+                images[path] = None
     if not images:
-        raise DataError(f"{file}: {split}: {entries!r} holds no image; looked below {root}")
-    return read_yolo(list(dict.fromkeys(images)), classes=classes, root=root, masks=masks).with_problems(log.problems())
+        raise DataError(f"{file}: {split}: {entries!r} holds no image; looked below {root}", "F103")
+    return read_yolo(list(images), classes=classes, root=root, masks=masks).with_problems(log.problems())
 
 
 def _inside(file: Path, root: Path, split: str, entry: str) -> Path:
@@ -264,4 +277,4 @@ def _inside(file: Path, root: Path, split: str, entry: str) -> Path:
         if place.resolve().is_relative_to(root.resolve()) and place.exists():
             return place
     looked = ", ".join(map(str, candidates))
-    raise DataError(f"{file}: {split}: {entry!r} is not there or leaves the data root; looked for {looked}")
+    raise DataError(f"{file}: {split}: {entry!r} is not there or leaves the data root; looked for {looked}", "F116")
