@@ -98,7 +98,7 @@ def gather(
         try:
             size = image_size(os.path.join(root, files[0]))
         except ImageError as error:
-            log.add(os.path.join(root, name), "", str(error), "sequence left out", code=error.code)
+            log.add(os.path.join(root, name), "", str(error), "sequence left out", code="T116")
             continue
         kept.append((name, files, boxes))
         sizes.append(size)

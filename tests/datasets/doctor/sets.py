@@ -175,8 +175,9 @@ def mot(root: Path) -> Path:
             put(root / f"seq{s}" / "img1" / f"{frame:06d}.jpg", picture(100 * s + frame))
             rows += [mot_row(frame, 1, (2 + frame, 3, 10, 12)), mot_row(frame, 2, (40 - frame, 20, 9, 14))]
         put(root / f"seq{s}" / "gt" / "gt.txt", "".join(f"{row}\n" for row in rows))
-        about = f"[Sequence]\nname=seq{s}\nimDir=img1\nframeRate=10\nseqLength={TRAIN}\nimWidth={WIDTH}\nimHeight={HEIGHT}\n"
-        put(root / f"seq{s}" / "seqinfo.ini", about)
+        about = ["[Sequence]", f"name=seq{s}", "imDir=img1", "frameRate=10", f"seqLength={TRAIN}"]
+        about += [f"imWidth={WIDTH}", f"imHeight={HEIGHT}"]
+        put(root / f"seq{s}" / "seqinfo.ini", "".join(f"{line}\n" for line in about))
     return root
 
 

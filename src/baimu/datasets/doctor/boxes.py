@@ -59,7 +59,11 @@ def _split(split: str, source: FileSource) -> Iterator[Finding]:
     whole = (sides >= WHOLE * source.sizes[rows.images][:, ::-1]).all(1)
     for row in np.flatnonzero(whole).tolist():
         yield rows.finding("B115", row, f"{rows.text(row)} is the whole image")
-    for row in np.flatnonzero(areas > 1.02 * sides.prod(1) + 2).tolist():
+    large = np.flatnonzero(areas > 1.02 * sides.prod(1) + 2).tolist()
+    clipped = {(p.file, p.record) for p in source.problems if p.code == "B104"} if large else set()
+    for row in large:
+        if source.record(int(rows.images[row]), int(rows.places[row])) in clipped:
+            continue  # the area is that of the whole box
         text = f"area {areas[row]:g} is more than the {sides[row].prod():g} square pixels of its box"
         yield rows.finding("B112", row, text)
     yield from _doubles(rows)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from baimu.datasets.annotations import FileSource
 from baimu.datasets.doctor.files import image_names
 from baimu.datasets.doctor.hashing import alike, content_hash, picture_hash
+from baimu.datasets.doctor.images import image_record
 from baimu.datasets.doctor.report import Finding
 from baimu.datasets.doctor.splits import ORDER, identities, pairs
 from baimu.datasets.images import decode_image
@@ -55,9 +55,8 @@ def _look(part: Any, index: int, split: str, file: str, seen: list[Seen], shared
         image = decode_image(file, at_least=ENOUGH)
     except ImageError as error:
         if error.code == "I114":
-            record = f"image {part.image_id(index)}" if isinstance(part, FileSource) else ""
             text = str(error).removeprefix(f"{file}: ")
-            yield Finding("I114", file, record, text, "training stops at this image", split, file)
+            yield Finding("I114", file, image_record(part, index), text, "training stops at this image", split, file)
         return
     except OSError:
         return

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from itertools import combinations
 
 import numpy as np
 from PIL import Image
 from scipy.fft import dctn
 
-BITS, BANDS = 64, 4
-CLOSE = BANDS - 1
-"""Bits by which the hashes of two like pictures may differ: so few leave at least one of the bands untouched."""
+BITS, BANDS = 64, 8
+CLOSE = BANDS - 2
+"""Bits by which the hashes of two like pictures may differ: so few leave at least two of the bands untouched."""
 LIKE = 6.0
-"""Mean difference in grey values, 0…255, of two like pictures' thumbnails."""
+"""Mean difference in grey values, 0…255, of two like pictures' thumbnails of equal brightness."""
 CROWDED = 64
-"""Pictures that share a band and are compared each with each; of more, each with so many neighbours in order."""
+"""Pictures that share two bands are compared each with each; where there are more, with so many in their order."""
 _GREY, _SMALL = 32, 16
 
 
@@ -43,12 +44,13 @@ _RANK = np.argsort(np.add.outer(np.arange(_LOW), np.arange(_LOW)).ravel(), kind=
 def alike(hashes: np.ndarray, thumbnails: np.ndarray) -> Iterator[tuple[int, int]]:
     """Pairs of positions whose pictures look the same; ``hashes`` (N,) uint64, ``thumbnails`` (N, 256) uint8.
 
-    Two hashes that differ in at most three bits have one of four bands of 16 bits in common, so only those that share
-    a band are compared: the work grows with N, not with its square.
+    Two hashes that differ in at most six bits have two of eight bands of 8 bits in common, so only those that share
+    two bands are compared: the work grows with N, not with its square.
     """
     known: set[tuple[int, int]] = set()
-    for band in range(BANDS):
-        keys = (hashes >> np.uint64(16 * band)) & np.uint64(0xFFFF)
+    bands = hashes.astype(np.uint64).view(np.uint8).reshape(-1, BANDS).astype(np.int64)
+    for first, second in combinations(range(BANDS), 2):
+        keys = bands[:, first] << 8 | bands[:, second]
         order = np.lexsort((hashes, keys))
         reach = 1
         while reach < min(CROWDED, len(order)):
@@ -68,4 +70,5 @@ def alike(hashes: np.ndarray, thumbnails: np.ndarray) -> Iterator[tuple[int, int
 
 
 def _difference(one: np.ndarray, other: np.ndarray) -> float:
-    return float(np.abs(one.astype(np.int16) - other.astype(np.int16)).mean())
+    gap = one.astype(np.float32) - other
+    return float(np.abs(gap - gap.mean()).mean())

@@ -57,11 +57,11 @@ def _one(part: Any, index: int, file: str, split: str) -> Iterator[Finding]:
     try:
         header = read_header(file)
     except ImageError as error:
-        record = f"image {part.image_id(index)}" if isinstance(part, FileSource) else ""
+        code, record = "T116" if isinstance(part, FrameSequences) else error.code, image_record(part, index)
         text = str(error).removeprefix(f"{file}: ")
-        yield Finding(error.code, file, record, text, "training stops at this image", split, file)
+        yield Finding(code, file, record, text, "training stops at this image", split, file)
         return
-    if isinstance(part, FileSource) and (problem := size_problem(part, index, header)) is not None:
+    if says_sizes(part) and (problem := size_problem(part, index, header)) is not None:
         yield Finding(problem.code, file, problem.record, problem.problem, problem.action, split, file)
     suffix = os.path.splitext(file)[1].lower()
     if suffix not in SUFFIXES.get(header.format, (suffix,)):
@@ -74,6 +74,16 @@ def _one(part: Any, index: int, file: str, split: str) -> Iterator[Finding]:
         yield Finding("I112", file, "", f"is {width}x{height}", "used as it is", split, file)
     elif max(height, width) > LONG * min(height, width):
         yield Finding("I111", file, "", f"is {width}x{height}", "used as it is", split, file)
+
+
+def says_sizes(part: Any) -> bool:
+    """Whether sizes are those of the annotations, as COCO's are; other readers have looked at the image themselves."""
+    return isinstance(part, FileSource) and part.records is not None and part.records.word == "annotation"
+
+
+def image_record(part: Any, index: int) -> str:
+    """What an image is called in messages, besides its file."""
+    return f"image {part.image_id(index)}" if says_sizes(part) else ""
 
 
 def size_problem(source: FileSource, index: int, header: Header) -> Problem | None:

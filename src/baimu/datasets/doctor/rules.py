@@ -159,6 +159,7 @@ _TRACKS = (
     ("T113", "warning", "a track changes its class", "Give it one class."),
     ("T114", "error", "lines and frames differ in number", "Write one line a frame."),
     ("T115", "warning", "marks and frames differ in number", "Write one mark a frame."),
+    ("T116", "error", "a frame cannot be read", "Restore it: a sequence needs all its frames."),
 )  # fmt: skip
 
 _TEXTS = (

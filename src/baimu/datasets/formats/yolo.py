@@ -20,7 +20,7 @@ import yaml
 from baimu.datasets.annotations import FileSource, assemble, leaves_root
 from baimu.datasets.columns import Columns, Records
 from baimu.datasets.flat import ProblemLog, Texts
-from baimu.datasets.images import find_images, image_size
+from baimu.datasets.images import SUFFIXES, find_images, image_size
 from baimu.datasets.outlines import Outlines
 from baimu.errors import DataError, ImageError
 
@@ -183,10 +183,11 @@ def _label_file(image: Path) -> Path:
 
 def _orphans(images: Sequence[Path], log: ProblemLog) -> None:
     """Report the label files that no image goes with."""
-    expected = {_label_folder(image.parent) / f"{image.stem}.txt" for image in images}
-    for folder in sorted({file.parent for file in expected}):
+    beside = {image.parent: _label_folder(image.parent) for image in images}
+    for home, folder in sorted(beside.items()):
+        stems = {file.stem for file in home.iterdir() if file.suffix.lower() in SUFFIXES}  # listed in this split or not
         for file in sorted(folder.glob("*.txt")) if folder.is_dir() else ():
-            if file not in expected and file.name != "classes.txt" and folder.name != folder.root:
+            if file.stem not in stems and file.name != "classes.txt" and folder.name != folder.root:
                 log.add(str(file), "", "there is no image of this name", "label file skipped", code="F105")
 
 

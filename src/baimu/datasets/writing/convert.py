@@ -6,13 +6,17 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+from baimu.datasets.annotations import FileSource
 from baimu.datasets.doctor.check import Opened, open_all
 from baimu.datasets.doctor.report import Report
 from baimu.datasets.label_maps import PaintedSource
+from baimu.datasets.lines import Lines
 from baimu.datasets.open import Source
 from baimu.datasets.writing import coco, labels, maps, mot, texts, voc, yolo
+from baimu.datasets.writing.drawn import drawn
 from baimu.datasets.writing.places import Losses, Splits
 from baimu.errors import DataError, unknown
 
@@ -83,7 +87,8 @@ def empty_folder(out: str | os.PathLike[str], opened: Opened) -> Path:
 
 def write(opened: Opened, out: Path, to: str) -> Conversion:
     """The splits of an opened data set in the format ``to``."""
-    splits, losses = dict(opened.splits), Losses()
+    splits: dict[str, Any] = dict(opened.splits)
+    losses = Losses()
     if opened.format == "mot":
         if to == "mot":
             written = mot.write_mot(opened.root, out)
@@ -103,6 +108,8 @@ def write(opened: Opened, out: Path, to: str) -> Conversion:
     if "trainval" in splits:
         splits = {"train" if name == "trainval" else name: part for name, part in splits.items()}
         losses.add("list trainval: written as train")
+    if kind == "detection":
+        splits = {name: part if isinstance(part, FileSource) else drawn(part) for name, part in splits.items()}
     splits = alike(splits)
     return _done(out, to, splits, losses, writers[to](splits, out))
 
@@ -112,12 +119,20 @@ def _of_tracks(opened: Opened) -> list[str]:
 
 
 def alike(splits: dict[str, Any]) -> dict[str, Any]:
-    """Splits with one list of classes, that of the first, matched by name."""
+    """Splits with one list of classes, that of the first with what others have besides behind it, matched by name."""
     first = next(iter(splits.values()))
-    return {
-        name: part.like(first) if hasattr(part, "like") and part.classes != first.classes else part
-        for name, part in splits.items()
-    }
+    more = dict.fromkeys(name for part in splits.values() for name in part.classes if name not in first.classes)
+    names = (*first.classes, *more)
+    if all(part.classes == first.classes for part in splits.values()) or not hasattr(first, "like"):
+        return splits
+    if isinstance(first, FileSource):
+        fresh = max(first.category_ids) + 1
+        ids = [*first.category_ids, *range(fresh, fresh + len(more))]
+        return {name: part.with_classes(names, ids) for name, part in splits.items()}
+    if isinstance(first, Lines):  # their classes are the characters that occur
+        return splits
+    told = SimpleNamespace(classes=names, multi_label=getattr(first, "multi_label", False))
+    return {name: part.like(told) for name, part in splits.items()}
 
 
 def _done(out: Path, to: str, splits: dict[str, Any], *losses: Losses) -> Conversion:

@@ -25,8 +25,9 @@ def read_all(root: Path) -> dict[str, list[tuple[MotSequence, TrackRows]]]:
         if truth.is_file():
             sequence, rows = open_sequence(folder), read_mot(truth, ProblemLog())
             bad = bad_rows(sequence, rows)
-            good = np.array([row for row in range(len(rows)) if row not in bad], np.int64)
-            found.setdefault(split, []).append((sequence, rows.take(good)))
+            rows = rows.take(np.array([row for row in range(len(rows)) if row not in bad], np.int64))
+            lone = [number for number in np.unique(rows.ids) if ((rows.ids == number) & (rows.scores != 0)).sum() == 1]
+            found.setdefault(split, []).append((sequence, rows.take(~np.isin(rows.ids, lone))))
     return found
 
 

@@ -30,17 +30,18 @@ class Losses:
         return tuple(f"{count:,} {what}" for what, count in self._counts.items())
 
 
-def picture_names(source: Any, index_names: Iterable[str] | None = None) -> list[str]:
-    """The names of a split's images below the folder that holds them all, with forward slashes."""
-    names = [os.path.abspath(name) for name in index_names or (source.name(i) for i in range(len(source)))]
+def picture_names(source: Any) -> list[str]:
+    """The names of a split's images below the folder that holds them all, with forward slashes; drawn ones get .png."""
+    names = [os.path.abspath(source.name(i)) for i in range(len(source))]
     if not names:
         return []
     folder = os.path.commonpath([os.path.dirname(name) for name in names])
-    return [PurePosixPath(os.path.relpath(name, folder)).as_posix() for name in names]
+    below = (PurePosixPath(os.path.relpath(name, folder)).as_posix() for name in names)
+    return [name if os.path.splitext(name)[1] else f"{name}.png" for name in below]
 
 
 def distinct(names: Mapping[str, list[str]], *, flat: bool = False) -> dict[str, list[str]]:
-    """Names whose stems are their own, in each split, or with ``flat`` in all of them and without folders.
+    """Names whose stems are their own, in each split, or with ``flat`` in all of them, without folders and blanks.
 
     A name that is taken gets its split, or a number, in front.
     """
@@ -51,7 +52,7 @@ def distinct(names: Mapping[str, list[str]], *, flat: bool = False) -> dict[str,
             taken = set()
         found[split] = []
         for name in own:
-            plain = name.replace("/", "__") if flat else name
+            plain = "_".join(name.replace("/", "__").split()) if flat else name
             folder, last = os.path.split(plain)
             candidates = [last, f"{split}_{last}"]
             number = 0

@@ -27,7 +27,7 @@ MOST = 254
 
 
 def write_voc(splits: Splits, out: Path) -> Losses:
-    """All images side by side, splits as lists."""
+    """All images side by side, splits as lists: in these a blank ends a name."""
     losses = Losses()
     names = {split: picture_names(part) for split, part in splits.items()}
     unique = distinct(names, flat=True)

@@ -94,8 +94,10 @@ def _polygon(outlines: Outlines, row: int, size: tuple[int, int], losses: Losses
     if not parts:
         return None
     if not outlines.are_runs[row] and len(parts) == 1:
-        return parts[0].view(np.float32).astype(np.float64).reshape(-1, 2)
-    losses.add("outlines of several parts or of pixels: one polygon around the same pixels")
+        points = parts[0].view(np.float32).astype(np.float64).reshape(-1, 2)
+        if (points >= 0).all() and (points <= size[::-1]).all():
+            return points
+    losses.add("outlines of pixels, of several parts or beyond the image: one polygon around the same pixels")
     mask = outlines.mask(row, size)
     assert mask is not None
     if not mask.any():
