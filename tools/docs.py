@@ -1,6 +1,6 @@
 """Pages of docs/ that are made from the code: ``python tools/docs.py``; ``--check`` only tells which are out of date.
 
-Whole pages: cli.md, api.md and methods/*.md. Parts of pages stand between ``<!-- generated: NAME -->`` and
+Whole pages: cli.md, api.md, data_rules.md, methods/*.md. Parts of pages stand between ``<!-- generated: NAME -->`` and
 ``<!-- end -->``. What no code knows (learned on what) is read from docs/evidence.toml, what was compared
 with what from docs/parity.md, which ``make parity`` writes, and exports from benchmarks/results/export.json.
 """
@@ -254,10 +254,29 @@ def _method_page(module: str, infos: Sequence[Any]) -> str:
     return f"{NOTE}# {title.removesuffix('.')}\n{rest}\n\n## Names\n\n{names}\nSource: [{source}](../../{source})\n"
 
 
+def rules_page() -> str:
+    """Every rule of the data doctor, by theme."""
+    from baimu.datasets.doctor.rules import DEEP, RULES, SEVERITIES, THEMES
+
+    counts = ", ".join(f"{sum(rule.severity == word for rule in RULES.values())} {word}s" for word in SEVERITIES)
+    parts = [
+        f"{NOTE}# What `baimu data check` looks for\n\n{len(RULES)} rules: {counts}. A code never changes its meaning. "
+        "An error is skipped, left out or read wrongly, or stops the training; a warning is probably not what was meant; "
+        "a note is legal and worth knowing. Rules marked *deep* read all pixels and run with `--deep`.\n"
+    ]
+    for letter, theme in THEMES.items():
+        rows = []
+        for rule in (rule for rule in RULES.values() if rule.code[0] == letter):
+            severity = rule.severity + (", *deep*" if rule.code in DEEP else "")
+            rows.append((f"`{rule.code}`", severity, rule.title, rule.mend, rule.fix))
+        parts.append(f"\n## {theme}\n\n{table(('code', 'severity', 'what', 'mend', '--fix'), rows)}")
+    return "".join(parts)
+
+
 def generate() -> dict[Path, str]:
     """Path → text of every page that has something generated in it."""
     methods, pages = method_pages()
-    pages |= {"cli.md": cli_page(), "api.md": api_page()}
+    pages |= {"cli.md": cli_page(), "api.md": api_page(), "data_rules.md": rules_page()}
     parts = {"recipe": recipe_fields(), "methods": methods, "exports": export_matrix()}
     for path in DOCS.glob("*.md"):
         text = path.read_text(encoding="utf-8")

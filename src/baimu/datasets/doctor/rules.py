@@ -178,6 +178,9 @@ TABLE = (_FILES, _IMAGES, _BOXES, _RECORDS, _MASKS, _CLASSES, _SPLITS, _TRACKS, 
 RULES: dict[str, Rule] = {row[0]: Rule(*row) for rows in TABLE for row in rows}
 """By code."""
 
+DEEP = ("I114", "I115", "I116", "I117", "S102", "S103")
+"""Rules that only pixels tell."""
+
 THEMES = {
     "F": "Files and folders",
     "I": "Images",
