@@ -22,7 +22,7 @@ from baimu.datasets.source import (
 from baimu.draw.boxes import as_picture, draw_objects
 from baimu.draw.colours import class_colour
 from baimu.draw.sheet import resized, sheet
-from baimu.errors import DataError, unknown
+from baimu.errors import DataError, ImageError, unknown
 from baimu.targets import UNDECIDED
 
 
@@ -76,8 +76,12 @@ def _labels(part: Any, index: int) -> set[int]:
 
 
 def _picture(part: Any, index: int, cell: int) -> tuple[Image.Image, str]:
-    """An image with what is known of it, and its title."""
-    image, title = part.image(index), Path(part.name(index)).name
+    """An image with what is known of it, and its title; grey where it cannot be read."""
+    title = Path(part.name(index)).name
+    try:
+        image = part.image(index)
+    except ImageError:
+        return Image.new("RGB", (cell, round(0.75 * cell)), (203, 208, 216)), f"{title} cannot be read"
     picture = as_picture(image)
     if isinstance(part, SegmentationSource):
         picture = _painted(image, part.label_map(index))

@@ -155,6 +155,12 @@ def test_contact_sheet_of_a_class(tmp_path: Path) -> None:
         baimu.view(str(MAKERS["tsv"](tmp_path / "texts")))
 
 
+def test_contact_sheet_of_a_damaged_image(tmp_path: Path) -> None:
+    root = MAKERS["coco"](tmp_path)
+    (root / "images" / "train" / "0.jpg").write_bytes(b"no image")
+    assert (np.asarray(baimu.view(str(root), count=4, cell=64)) == (203, 208, 216)).all(-1).sum() == 64 * 48
+
+
 def test_command_line(tmp_path: Path, command) -> None:  # noqa: F811
     clean, broken = MAKERS["yolo"](tmp_path / "clean"), spoil(tmp_path / "broken", "yolo-line_pixels")
     assert command("data", clean).stdout == command("data", "summary", clean).stdout == f"{baimu.data(str(clean))}\n"
