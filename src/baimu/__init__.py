@@ -37,19 +37,19 @@ _HOMES = {
     "search": "baimu.inference.searching",
     "serve": "baimu.deploy.serving.server",
     "data": "baimu.datasets.summary",
-    "check": "baimu.datasets.doctor.check",
-    "fix": "baimu.datasets.doctor.fix",
+    "check_data": "baimu.datasets.doctor.check",
+    "fix_data": "baimu.datasets.doctor.fix",
     "convert_data": "baimu.datasets.writing.convert",
-    "view": "baimu.datasets.contact_sheet",
+    "view_data": "baimu.datasets.contact_sheet",
     "env": "baimu.environment",
 }
 
 __all__ = ["__version__", *_HOMES]
 
 if TYPE_CHECKING:
-    from baimu.datasets.contact_sheet import view
-    from baimu.datasets.doctor.check import check
-    from baimu.datasets.doctor.fix import fix
+    from baimu.datasets.contact_sheet import view_data
+    from baimu.datasets.doctor.check import check_data
+    from baimu.datasets.doctor.fix import fix_data
     from baimu.datasets.summary import data
     from baimu.datasets.writing.convert import convert_data
     from baimu.deploy.bench import bench

@@ -93,12 +93,12 @@ def check(
 
     if fail_on not in SEVERITIES:
         raise unknown("severity", fail_on, SEVERITIES)
-    report = baimu.check(source, kind=kind, deep=deep)
+    report = baimu.check_data(source, kind=kind, deep=deep)
     typer.echo(to_json.dumps(report.to_dict(), ensure_ascii=False, indent=1) if json else str(report))
     if html is not None:
         typer.echo(f"page: {report.save_html(html)}", err=json)
     if fix is not None:
-        typer.echo(str(baimu.fix(source, fix, kind=kind, deep=deep)), err=json)
+        typer.echo(str(baimu.fix_data(source, fix, kind=kind, deep=deep)), err=json)
     if status := report.status(fail_on):
         raise typer.Exit(status)
 
@@ -141,7 +141,7 @@ def view(
     import baimu
 
     names = [name.strip() for name in classes.split(",")] if classes else None
-    sheet = baimu.view(source, split=split, kind=kind, count=count, classes=names, seed=seed, cell=cell)
+    sheet = baimu.view_data(source, split=split, kind=kind, count=count, classes=names, seed=seed, cell=cell)
     out.parent.mkdir(parents=True, exist_ok=True)
     sheet.save(out)
     typer.echo(f"{source} → {out}")

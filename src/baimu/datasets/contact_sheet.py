@@ -26,7 +26,7 @@ from baimu.errors import DataError, ImageError, unknown
 from baimu.targets import UNDECIDED
 
 
-def view(
+def view_data(
     source: Source,
     *,
     split: str | None = None,

@@ -80,7 +80,7 @@ def test_boxes_come_back_exactly(tmp_path: Path, there: str, back: str) -> None:
     assert first.lost == second.lost == ()
     same_objects(splits(str(root)), splits(str(tmp_path / "there")))
     same_objects(splits(str(root)), splits(str(tmp_path / "back")))
-    assert baimu.check(str(tmp_path / "back")).severities["error"] == 0
+    assert baimu.check_data(str(tmp_path / "back")).severities["error"] == 0
 
 
 @pytest.mark.parametrize("to", DETECTION)

@@ -35,9 +35,9 @@ def test_the_copy_has_nothing_left_to_mend(tmp_path: Path, fault: Fault) -> None
     MAKERS[fault.base](root)
     fault.plant(root, 1)
     before = state(root)
-    fixed = baimu.fix(str(root), out, deep=fault.deep)
+    fixed = baimu.fix_data(str(root), out, deep=fault.deep)
     assert state(root) == before
-    after = baimu.check(str(out), deep=fault.deep)
+    after = baimu.check_data(str(out), deep=fault.deep)
     assert after.readable
     mendable = [finding for finding in after.findings if finding.rule.fix]
     assert not mendable, "\n".join(map(str, mendable))
@@ -49,7 +49,7 @@ def test_the_copy_has_nothing_left_to_mend(tmp_path: Path, fault: Fault) -> None
 @pytest.mark.parametrize("name", [name for name in MAKERS if name != "sequences"])
 def test_a_clean_set_is_copied_whole(tmp_path: Path, name: str) -> None:
     root, out = MAKERS[name](tmp_path / "source"), tmp_path / "copy"
-    fixed = baimu.fix(str(root), out)
+    fixed = baimu.fix_data(str(root), out)
     assert fixed.left == ()
     one, other = splits(str(root)), splits(str(out))
     assert {k: len(v) for k, v in one.items()} == {k: len(v) for k, v in other.items()}
@@ -65,7 +65,7 @@ def test_one_bad_box_costs_one_box(tmp_path: Path) -> None:
     fault = next(f for f in FAULTS if f.id == "coco-box_zero_width")
     fault.plant(root, 2)
     clean = splits(str(MAKERS["coco"](tmp_path / "clean")))["train"]
-    baimu.fix(str(root), out)
+    baimu.fix_data(str(root), out)
     mended = splits(str(out))["train"]
     for index in range(len(clean)):
         expected = clean.objects(index).boxes[1 if index == 2 else 0 :]
@@ -81,7 +81,7 @@ def test_a_mended_coco_file_keeps_what_it_says_besides(tmp_path: Path) -> None:
     data["annotations"][4]["attributes"] = {"occluded": True}
     data["annotations"][4]["bbox"] = [20.123456789, 6, 14, 20]
     file.write_text(json.dumps(data))
-    baimu.fix(str(root), out)
+    baimu.fix_data(str(root), out)
     mended = json.loads((out / "annotations" / "instances_train.json").read_text())
     assert mended["licenses"] == data["licenses"]
     assert mended["info"] == data["info"]
@@ -97,7 +97,7 @@ def test_the_source_is_never_written_to(tmp_path: Path, place: str) -> None:
     out = {"inside": root / "mended", "around": tmp_path, "full": tmp_path / "full"}[place]
     before = state(root)
     with pytest.raises(DataError, match=r"name a (new )?folder"):
-        baimu.fix(str(root), out)
+        baimu.fix_data(str(root), out)
     assert state(root) == before
     assert (tmp_path / "full" / "file").read_text() == "mine"
 
@@ -106,13 +106,13 @@ def test_what_cannot_be_read_cannot_be_mended(tmp_path: Path) -> None:
     root = MAKERS["coco"](tmp_path / "source")
     (root / "annotations" / "instances_val.json").write_text("{")
     with pytest.raises(DataError, match="cannot be read as JSON"):
-        baimu.fix(str(root), tmp_path / "mended")
+        baimu.fix_data(str(root), tmp_path / "mended")
     assert not (tmp_path / "mended").exists()
 
 
 def test_a_shared_image_stays_where_it_is_measured(tmp_path: Path) -> None:
     root, out = MAKERS["yolo_lists"](tmp_path / "source"), tmp_path / "mended"
     next(f for f in FAULTS if f.name == "list_shares").plant(root, 3)
-    baimu.fix(str(root), out)
+    baimu.fix_data(str(root), out)
     parts = splits(str(out))
     assert (len(parts["train"]), len(parts["val"])) == (9, 6)

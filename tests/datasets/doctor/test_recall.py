@@ -54,7 +54,7 @@ def examine(root: Path, case: Case) -> Outcome:
     """Plant the faults of a case and let the doctor look."""
     MAKERS[case.faults[0].base](root)
     expected = [e for fault, slot in zip(case.faults, SLOTS, strict=False) for e in fault.plant(root, slot)]
-    report = baimu.check(str(root), deep=any(fault.deep for fault in case.faults))
+    report = baimu.check_data(str(root), deep=any(fault.deep for fault in case.faults))
     relative = ((f.code, os.path.relpath(f.file, root), f.record) for f in report.findings)
     found = {(code, "" if file == "." else file, record) for code, file, record in relative}
     return Outcome(case, set(expected), found, report.readable)
@@ -97,6 +97,6 @@ def test_data_that_cannot_be_opened_are_told_from_data_that_are_wrong(outcomes: 
 
 @pytest.mark.parametrize("name", MAKERS)
 def test_clean_sets_have_no_finding(tmp_path: Path, name: str) -> None:
-    report = baimu.check(str(MAKERS[name](tmp_path)), deep=True)
+    report = baimu.check_data(str(MAKERS[name](tmp_path)), deep=True)
     assert report.findings == ()
     assert (report.readable, report.status("note")) == (True, 0)

@@ -55,7 +55,7 @@ def test_the_page_of_rules_is_complete() -> None:
 
 
 def test_report_as_json_and_text(tmp_path: Path) -> None:
-    report = baimu.check(str(spoil(tmp_path, "coco-box_zero_width", "coco-area_zero", "coco-box_whole")))
+    report = baimu.check_data(str(spoil(tmp_path, "coco-box_zero_width", "coco-area_zero", "coco-box_whole")))
     told = json.loads(json.dumps(report.to_dict()))
     assert told["severities"] == {"error": 1, "warning": 1, "note": 1}
     assert list(told["counts"]) == ["B102", "B113", "B115"]
@@ -68,9 +68,9 @@ def test_report_as_json_and_text(tmp_path: Path) -> None:
 
 
 def test_status_asks_for_what_is_bad_enough(tmp_path: Path) -> None:
-    report = baimu.check(str(spoil(tmp_path / "a", "coco-area_zero")))
+    report = baimu.check_data(str(spoil(tmp_path / "a", "coco-area_zero")))
     assert [report.status(word) for word in SEVERITIES] == [0, 1, 1]
-    report = baimu.check(str(spoil(tmp_path / "b", "coco-broken_json")))
+    report = baimu.check_data(str(spoil(tmp_path / "b", "coco-broken_json")))
     assert not report.readable
     assert report.status() == 2
 
@@ -80,7 +80,7 @@ def test_page_stands_alone_and_escapes(tmp_path: Path) -> None:
     root = spoil(tmp_path / "set", *names)
     file = root / "annotations" / "instances_train.json"
     file.write_text(file.read_text().replace('"cat"', '"<script>alert(1)</script>"'))
-    page = baimu.check(str(root)).save_html(tmp_path / "check.html").read_text(encoding="utf-8")
+    page = baimu.check_data(str(root)).save_html(tmp_path / "check.html").read_text(encoding="utf-8")
     assert "<script>" not in page
     assert "&lt;script&gt;" in page
     assert not re.search(r"(src|href)=\"(?!data:image/jpeg|#)", page)
@@ -119,7 +119,7 @@ def test_legal_oddities_are_clean(tmp_path: Path) -> None:
     categories = [{"id": 5, "name": "größe 1/2", "supercategory": "x"}]
     data = {"images": images, "annotations": rows, "categories": categories}
     put(tmp_path / "annotations.json", json.dumps(data, ensure_ascii=False))
-    assert baimu.check(str(tmp_path), deep=True).findings == ()
+    assert baimu.check_data(str(tmp_path), deep=True).findings == ()
 
 
 def test_like_pictures_are_found_without_comparing_all() -> None:
@@ -137,28 +137,28 @@ def test_like_pictures_are_found_without_comparing_all() -> None:
 @pytest.mark.parametrize("name", ["coco_masks", "folders", "maps", "mot", "lines", "csv_flags"])
 def test_contact_sheets(tmp_path: Path, name: str) -> None:
     root = MAKERS[name](tmp_path)
-    sheet = baimu.view(str(root), count=6, cell=64)
+    sheet = baimu.view_data(str(root), count=6, cell=64)
     assert min(sheet.size) >= 64
     assert np.asarray(sheet).std() > 10
-    assert baimu.view(str(root), count=2, cell=64).size < sheet.size or name == "mot"
+    assert baimu.view_data(str(root), count=2, cell=64).size < sheet.size or name == "mot"
 
 
 def test_contact_sheet_of_a_class(tmp_path: Path) -> None:
     root = MAKERS["folders"](tmp_path)
-    every, cats = (baimu.view(str(root), split="train", count=99, classes=c, cell=32) for c in (None, ["cat"]))
+    every, cats = (baimu.view_data(str(root), split="train", count=99, classes=c, cell=32) for c in (None, ["cat"]))
     assert np.prod(cats.size) < np.prod(every.size)
     with pytest.raises(UnknownNameError, match="unknown class"):
-        baimu.view(str(root), classes=["cats"])
+        baimu.view_data(str(root), classes=["cats"])
     with pytest.raises(UnknownNameError, match="unknown split"):
-        baimu.view(str(root), split="tets")
+        baimu.view_data(str(root), split="tets")
     with pytest.raises(DataError, match="holds texts"):
-        baimu.view(str(MAKERS["tsv"](tmp_path / "texts")))
+        baimu.view_data(str(MAKERS["tsv"](tmp_path / "texts")))
 
 
 def test_contact_sheet_of_a_damaged_image(tmp_path: Path) -> None:
     root = MAKERS["coco"](tmp_path)
     (root / "images" / "train" / "0.jpg").write_bytes(b"no image")
-    assert (np.asarray(baimu.view(str(root), count=4, cell=64)) == (203, 208, 216)).all(-1).sum() == 64 * 48
+    assert (np.asarray(baimu.view_data(str(root), count=4, cell=64)) == (203, 208, 216)).all(-1).sum() == 64 * 48
 
 
 def test_command_line(tmp_path: Path, command) -> None:  # noqa: F811

@@ -62,7 +62,7 @@ CHECKS: tuple[Check, ...] = (
 )
 
 
-def check(source: Source, *, kind: str | None = None, deep: bool = False) -> Report:
+def check_data(source: Source, *, kind: str | None = None, deep: bool = False) -> Report:
     """Look for everything that is wrong with a data set, record by record.
 
     ``source`` and ``kind`` are those of :func:`baimu.data`. Of images the headers are read; with ``deep`` all pixels,

@@ -10,7 +10,7 @@ import numpy as np
 
 from baimu.datasets.annotations import FileSource
 from baimu.datasets.doctor.boxes import doubled
-from baimu.datasets.doctor.check import Opened, check
+from baimu.datasets.doctor.check import Opened, check_data
 from baimu.datasets.doctor.masks import empty
 from baimu.datasets.doctor.report import Finding, Report
 from baimu.datasets.doctor.texts import where
@@ -35,7 +35,7 @@ class Fixed:
         return "\n".join([*lines, *(f"    {finding.code} {finding}" for finding in self.left[:20])])
 
 
-def fix(source: Source, out: str | os.PathLike[str], *, kind: str | None = None, deep: bool = False) -> Fixed:
+def fix_data(source: Source, out: str | os.PathLike[str], *, kind: str | None = None, deep: bool = False) -> Fixed:
     """Write a copy of a data set to ``out``, in its own format, without what a machine can mend.
 
     A record that is wrong is left out alone, boxes are clipped, ids and sizes written anew; docs/data_rules.md tells it
@@ -44,7 +44,7 @@ def fix(source: Source, out: str | os.PathLike[str], *, kind: str | None = None,
     """
     opened = usable(source, kind)
     out = empty_folder(out, opened)
-    before = check(source, kind=kind, deep=deep)
+    before = check_data(source, kind=kind, deep=deep)
     clean = {name: _cleaned(name, part, before.findings) for name, part in opened.splits.items()}
     clean = {name: part for name, part in clean.items() if len(part)}
     if not clean:

@@ -54,7 +54,7 @@ def of_problem(problem: Problem, split: str = "", image: str = "") -> Finding:
 
 @dataclass(frozen=True)
 class Report:
-    """What :func:`baimu.check` found; printed, a table. ``splits`` are summaries by name, of what can be used."""
+    """What :func:`baimu.check_data` found; printed, a table. ``splits`` are summaries by name, of what can be used."""
 
     source: str
     kind: str
