@@ -1,69 +1,19 @@
 """Pages of docs/ that are made from the code: ``python tools/docs.py``; ``--check`` only tells which are out of date.
 
 Whole pages: cli.md, api.md, data_rules.md, methods/*.md. Parts of pages stand between ``<!-- generated: NAME -->`` and
-``<!-- end -->``. What no code knows (learned on what) is read from docs/evidence.toml, what was compared
-with what from docs/parity.md, which ``make parity`` writes, and exports from benchmarks/results/export.json.
+``<!-- end -->``.
 """
 
 from __future__ import annotations
 
-import ast
-import importlib
 import inspect
-import json
 import re
-import statistics
 import sys
-import textwrap
-import tomllib
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
-DOCS = ROOT / "docs"
-NOTE = "<!-- Made by `make docs`; edit the code it comes from. -->\n\n"
-
-
-def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A markdown table; what would end a cell is escaped."""
-    lines = [columns, ["---"] * len(columns), *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines) + "\n"
-
-
-def markdown(docstring: str) -> str:
-    """A docstring of this library as markdown: roles, literals and simple tables are all that it may hold of reST."""
-    tables = r"^=+(?: +=+)+\n(?:.*\n)*?=+(?: +=+)+\n(?:.*\n)*?=+(?: +=+)+$"
-    text = re.sub(tables, _simple_table, docstring, flags=re.MULTILINE)  # first: the rest would shift the columns
-    text = re.sub(r":\w+:`~?(?:[\w.]+\.)?(\w+)`", r"`\1`", text)
-    return text.replace("``", "`")
-
-
-def _simple_table(found: re.Match[str]) -> str:
-    ruler, *lines = found[0].split("\n")
-    starts = [m.start() for m in re.finditer("=+", ruler)]
-    spans = list(zip(starts, [*starts[1:], None], strict=True))
-    rows: list[list[str]] = []
-    for line in lines:
-        cells = [line[a:b].strip() for a, b in spans]
-        if line.startswith("="):
-            continue
-        if cells[0] or not rows:
-            rows.append(cells)
-        else:  # a row goes on
-            rows[-1] = [f"{above} {cell}".strip() for above, cell in zip(rows[-1], cells, strict=True)]
-    return table(rows[0], rows[1:]).rstrip("\n")
-
-
-def signature(thing: Any) -> str:
-    """The ``def`` line as it stands in the source, one argument a line where it is long."""
-    node = ast.parse(textwrap.dedent(inspect.getsource(thing))).body[0]
-    assert isinstance(node, ast.FunctionDef)
-    returns = f" -> {ast.unparse(node.returns)}" if node.returns else ""
-    arguments = re.split(r", (?![^\[({]*[\])}])", ast.unparse(node.args))
-    arguments = [re.sub(r"^(\w+: [^=]+)=", r"\1 = ", argument) for argument in arguments]
-    flat = f"{node.name}({', '.join(arguments)}){returns}"
-    return flat if len(flat) <= 100 else "\n".join([f"{node.name}(", *(f"    {a}," for a in arguments), f"){returns}"])
+from method_pages import export_matrix, method_pages
+from page_text import DOCS, NOTE, ROOT, markdown, signature, table
 
 
 def recipe_fields() -> str:
@@ -152,108 +102,6 @@ def _method(owner: str, name: str, member: Any) -> str:
     return f"\n### {owner}.{name}\n\n```python\n{signature(function)}\n```\n\n{doc}\n"
 
 
-def parameters(name: str) -> str:
-    """Parameters of a model in millions, counted without making them."""
-    import torch
-
-    from baimu.zoo import create_model
-
-    with torch.device("meta"):
-        model = create_model(name)
-    return f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M"
-
-
-def parity() -> dict[str, str]:
-    """Of each name with a row on docs/parity.md: the sources it equals, and in what."""
-    found: dict[str, list[str]] = {}
-    text = (DOCS / "parity.md").read_text(encoding="utf-8")
-    row = r"^\| `(\w+)[^|]*` \| [^|]* \| ([^|]*) \| ([^|]*) \| equal"
-    for name, source, parts in re.findall(row, text, re.MULTILINE):
-        said = f"{source}: {', '.join(part.split()[0] for part in parts.split(', '))}"
-        if said not in found.setdefault(name, []):
-            found[name].append(said)
-    return {name: "; ".join(sources) for name, sources in found.items()}
-
-
-def method_pages() -> tuple[str, dict[str, str]]:
-    """The table of all names, and one page a method file from its docstring."""
-    from baimu import zoo
-
-    evidence = tomllib.loads((DOCS / "evidence.toml").read_text(encoding="utf-8"))
-    unknown = set(evidence) - set(zoo.index())
-    if unknown:
-        raise SystemExit(f"docs/evidence.toml names models that do not exist: {', '.join(sorted(unknown))}")
-    exported = {
-        name: ", ".join(format for format, row in rows.items() if "why" not in row) for name, rows in exports().items()
-    }
-    compared = {name: f"[{sources}](parity.md)" for name, sources in parity().items()}
-    by_file: dict[str, list[Any]] = {}
-    for info in zoo.models():
-        by_file.setdefault(info.module, []).append(info)
-    pages, rows = {}, []
-    for module, infos in by_file.items():
-        page = f"methods/{module.rpartition('.')[2]}.md"
-        pages[page] = _method_page(module, infos)
-        for info in infos:
-            known = evidence.get(info.name, {}) | ({"parity": compared[info.name]} if info.name in compared else {})
-            known |= {"exports": f"[{exported[info.name]}](export.md)"} if exported.get(info.name) else {}
-            rows.append(
-                (
-                    f"[`{info.name}`]({page})",
-                    _paper(info.paper),
-                    parameters(info.name),
-                    _figures(info.reported),
-                    *(known.get(key, "") for key in ("parity", "learned", "exports")),
-                )
-            )
-    columns = ("name", "paper", "parameters", "published", "parity", "learned on", "exports")
-    return table(columns, sorted(rows)), pages
-
-
-def exports() -> dict[str, dict[str, Any]]:
-    """Of each name that ``benchmarks/export.py`` has measured: format → its row."""
-    path = ROOT / "benchmarks" / "results" / "export.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-
-
-def export_matrix() -> str:
-    """Method × format: largest difference, size and latency; below it what cannot be, and why."""
-    formats = ("onnx", "openvino", "torch", "torchscript", "mnn", "aotinductor")
-    rows, reasons = [], []
-    for name, cells in exports().items():
-        eager = [cell["eager_ms"] for cell in cells.values() if "eager_ms" in cell]
-        row = [f"`{name}`", f"{statistics.median(eager):.3g}" if eager else ""]
-        for format in formats:
-            cell = cells.get(format)
-            if cell is None:
-                row.append("")
-            elif "why" in cell:
-                row.append("no")
-                reasons.append((f"`{name}`", format, " ".join(cell["why"].split())[:240].replace("|", "/")))
-            else:
-                row.append(f"{cell['difference']:.0e}; {cell['mib']:.3g}; {cell['ms']:.3g}")
-        rows.append(row)
-    page = table(("network", "eager, ms", *formats), rows)
-    return page + ("\n" + table(("network", "format", "why not"), reasons) if reasons else "")
-
-
-def _figures(reported: dict[str, float]) -> str:
-    return ", ".join(f"{metric.replace('_', ' ')} {value:g}" for metric, value in reported.items())
-
-
-def _paper(paper: str) -> str:
-    """A link, where it is on arXiv."""
-    return f"[{paper}](https://arxiv.org/abs/{paper})" if paper[:4].isdecimal() and "." in paper else paper
-
-
-def _method_page(module: str, infos: Sequence[Any]) -> str:
-    source = f"src/{module.replace('.', '/')}.py"
-    title, _, rest = markdown(inspect.getdoc(importlib.import_module(module)) or "").partition("\n")
-    rows = [(f"`{i.name}`", i.title, parameters(i.name), _figures(i.reported)) for i in infos]
-    names = table(("name", "what it is", "parameters", "published"), rows)
-    return f"{NOTE}# {title.removesuffix('.')}\n{rest}\n\n## Names\n\n{names}\nSource: [{source}](../../{source})\n"
-
-
 def rules_page() -> str:
     """Every rule of the data doctor, by theme."""
     from baimu.datasets.doctor.rules import DEEP, RULES, SEVERITIES, THEMES
@@ -261,8 +109,8 @@ def rules_page() -> str:
     counts = ", ".join(f"{sum(rule.severity == word for rule in RULES.values())} {word}s" for word in SEVERITIES)
     parts = [
         f"{NOTE}# What `baimu data check` looks for\n\n{len(RULES)} rules: {counts}. A code never changes its meaning. "
-        "An error is skipped, left out or read wrongly, or stops the training; a warning is probably not what was meant; "
-        "a note is legal and worth knowing. Rules marked *deep* read all pixels and run with `--deep`.\n"
+        "An error is skipped, left out or read wrongly, or stops the training; a warning is probably not what was "
+        "meant; a note is legal and worth knowing. Rules marked *deep* read all pixels and run with `--deep`.\n"
     ]
     for letter, theme in THEMES.items():
         rows = []

@@ -58,8 +58,8 @@ def convert_data(source: Source, out: str | os.PathLike[str], *, to: str, kind: 
     objects), ``folders`` or ``csv`` (labels; texts too), ``tsv`` (texts), ``lines`` (lines of text), ``mot`` (tracks).
 
     Boxes, classes, outlines, labels and texts come back exactly where the format can hold them; what it cannot is told
-    in ``lost``. Records that cannot be read are not written: :func:`baimu.check_data` names them. ``out`` must not exist,
-    or be an empty folder. Raises :class:`~baimu.errors.DataError`.
+    in ``lost``. Records that cannot be read are not written: :func:`baimu.check_data` names them. ``out`` must not
+    exist, or be an empty folder. Raises :class:`~baimu.errors.DataError`.
     """
     opened = usable(source, kind)
     return write(opened, empty_folder(out, opened), to)
