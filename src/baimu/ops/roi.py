@@ -54,7 +54,10 @@ _roi_align_operator = torch.library.custom_op(
 
 @_roi_align_operator.register_fake
 def _(features, rois, levels, strides, output_size, sampling_ratio, aligned) -> Tensor:
-    return features[0].new_empty(*rois.shape[:2], features[0].shape[1], output_size, output_size)
+    shape, channels = (*rois.shape[:2], output_size, output_size), features[0].shape[1]
+    if features[0].is_cuda:
+        return features[0].new_empty(*shape[:2], channels, *shape[2:])
+    return features[0].new_empty(*shape, channels).permute(0, 1, 4, 2, 3)  # compilers rely on the strides
 
 
 def _roi_align_by_level(features, rois, levels, strides, output_size, sampling_ratio, aligned) -> Tensor:
