@@ -18,6 +18,7 @@ import baimu
 from baimu.cli.main import app
 from baimu.datasets.open import open_data
 from baimu.deploy import export as exporting
+from baimu.errors import BaimuError
 from baimu.results import Detections
 from baimu.targets import Targets
 from tests.deploy.models import FREE, classifier, embedder, follower, retinanet, seeded
@@ -149,8 +150,19 @@ def test_the_example_without_this_library_finds_the_same(
     monkeypatch.chdir(tmp_path)
     exec(compile(example.replace("photo.jpg", "photo.png"), "docs/export.md", "exec"), {})
     said = capsys.readouterr().out.splitlines()
-    wanted = learned.predict(np.asarray(image), score_threshold=0.0)[0]
+    wanted = learned.predict(np.asarray(image), score_threshold=None)[0]
     assert len(said) == len(wanted) > 0
     for line, name, score in zip(said, wanted.class_names, wanted.scores, strict=True):
         assert line.startswith(f"{name} ")
         assert abs(float(line.split()[1]) - score) < 0.01
+
+
+def test_an_exported_file_refuses_what_is_normalised_already(tmp_path: Path) -> None:
+    model = classifier()
+    exported = baimu.load(baimu.export(model, tmp_path / "it.torchscript", format="torchscript"))
+    pixels = torch.randint(0, 256, (2, 3, 64, 64))
+    with torch.no_grad():
+        wanted = exported(pixels.to(torch.uint8))[0]
+        torch.testing.assert_close(exported(pixels.float() + 0.3)[0], wanted)
+        with pytest.raises(BaimuError, match=r"it.torchscript: takes pixels of 0 to 255 .* got -2"):
+            exported(model.preprocess.normalize(pixels.float().clamp(max=5), None))

@@ -81,6 +81,11 @@ class Exported(nn.Module):
                 f"{images.shape[2]}x{images.shape[3]}; resize them as its preprocess says, or export it for that size"
             )
         if images.is_floating_point():  # what was scaled or turned after it was read
+            if images.numel() and images.min() < -1:  # smooth scaling goes a little below 0
+                raise BaimuError(
+                    f"{self.path}: takes pixels of 0 to 255 and normalises them itself, got {float(images.min()):.3g}; "
+                    "give them as its own preprocess leaves them"
+                )
             images = images.round().clamp(0, 255).to(torch.uint8)
         try:
             return tuple(self.session.run(images, *others))
