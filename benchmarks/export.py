@@ -183,11 +183,15 @@ def main() -> None:
         formats = options.format or [*EVERYWHERE, *(["aotinductor"] if name in COMPILED else [])]
         if not (options.only or options.format):
             formats = [format for format in formats if format not in results.of(name)]
-        for format in formats:  # a process each: one runtime ends the process that it fails in
-            words = ["--alone", "--out", str(options.out), "--only", name, "--format", format]
+        while formats:  # in a process of their own: one runtime ends the process that it fails in
+            words = ["--alone", "--out", str(options.out), "--only", name]
+            words += [word for format in formats for word in ("--format", format)]
+            known = results.of(name)
             code = subprocess.run([sys.executable, __file__, *words], check=False).returncode
-            if code:
-                results.keep(name, format, {"why": f"ends the process that it runs in (exit code {code})"})
+            if not code:
+                break
+            formats = [format for format in formats if results.of(name).get(format) == known.get(format)]
+            results.keep(name, formats.pop(0), {"why": f"ends the process that it runs in (exit code {code})"})
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from baimu.layers.norm import batch_norm
 from baimu.layers.transformer import Decoder, Encoder
 from baimu.necks.fpn import FPN
 from baimu.preprocess import Preprocess
+from baimu.semantic_segmentation.pspnet import PSPHead
 from baimu.semantic_segmentation.segmenter import Segmenter
 from baimu.semantic_segmentation.unet import PointHead
 from baimu.text.crnn import CRNN
@@ -131,6 +132,15 @@ def query_detector() -> Any:
 @seeded
 def segmenter() -> Any:
     model: Any = Segmenter(Stride8(1), PointHead(16, 3), num_classes=3)
+    nn.init.normal_(model.head.classify.weight)
+    model.preprocess = FREE
+    return settled(model)
+
+
+@seeded
+def pyramid() -> Any:
+    """Means of grids that do not come out even."""
+    model: Any = Segmenter(Stride8(1), PSPHead(16, 6, 3, norm=nn.BatchNorm2d), num_classes=3)
     nn.init.normal_(model.head.classify.weight)
     model.preprocess = FREE
     return settled(model)

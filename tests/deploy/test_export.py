@@ -16,7 +16,17 @@ from baimu.deploy.export import PRECISIONS
 from baimu.deploy.proof import TOLERANCES
 from baimu.errors import BaimuError
 from baimu.runtimes.session import RUNTIMES
-from tests.deploy.models import FREE, MODELS, classifier, detector, embedder, query_detector, translator, two_stage
+from tests.deploy.models import (
+    FREE,
+    MODELS,
+    classifier,
+    detector,
+    embedder,
+    pyramid,
+    query_detector,
+    translator,
+    two_stage,
+)
 from tests.deploy.models import with_masks as masked
 
 QUICK = [name for name in RUNTIMES if name != "aotinductor"]
@@ -101,6 +111,11 @@ def test_padding_is_nearly_the_models_where_a_graph_is_told_no_sizes(tmp_path: P
         for a, b in zip(model.predict(SEVERAL), exported.predict(SEVERAL), strict=True):
             kinds = [x.vector if model.task == "embedding" else x.probabilities for x in (a, b)]
             np.testing.assert_allclose(kinds[1], kinds[0], atol=0.01)
+
+
+@pytest.mark.parametrize("format", ["onnx", "openvino", "torchscript", "mnn"])
+def test_pyramid_pooling_at_any_size(format: str, tmp_path: Path) -> None:
+    assert "tensors differ by at most" in written(pyramid(), tmp_path, format)[1]
 
 
 def test_eight_bits_are_smaller_and_need_images(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from baimu.layers.pooling import GeM, Mean, generalized_mean
+from baimu.layers.pooling import GeM, Mean, generalized_mean, mean_grid
 
 CELLS = torch.tensor([1.0, 2.0, 3.0, 4.0]).reshape(1, 1, 2, 2)
 
@@ -33,3 +33,15 @@ def test_the_exponent_learns() -> None:
 
 def test_half_precision_does_not_overflow() -> None:
     assert generalized_mean(torch.full((1, 1, 2, 2), 300.0).half(), 3.0).item() == pytest.approx(300)
+
+
+@pytest.mark.parametrize("grid", [1, 2, 3, 6])
+def test_means_of_a_grid_are_torchs_in_graphs_too(grid: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even parts, parts that share cells, and parts that are larger than the map."""
+    for height, width in ((12, 6), (7, 13), (3, 2)):
+        maps = torch.randn(2, 4, height, width, dtype=torch.float64)
+        wanted = mean_grid(maps, grid)
+        assert torch.equal(wanted, torch.nn.functional.adaptive_avg_pool2d(maps, grid))
+        with monkeypatch.context() as patch:
+            patch.setattr(torch.compiler, "is_compiling", lambda: True)
+            torch.testing.assert_close(mean_grid(maps, grid), wanted)

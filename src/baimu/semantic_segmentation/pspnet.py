@@ -36,6 +36,7 @@ from baimu.backbones.resnet import ResNet, resnet18, resnet50, resnet101
 from baimu.errors import unknown
 from baimu.layers.conv import ConvNorm, init_fan_out
 from baimu.layers.norm import Norm, sync_batch_norm
+from baimu.layers.pooling import mean_grid
 from baimu.recipes import cityscapes_40k
 from baimu.semantic_segmentation.fcn import STEM, auxiliary_head
 from baimu.semantic_segmentation.segmenter import Segmenter, pixel_classifier, resize_maps
@@ -65,7 +66,7 @@ class PyramidPooling(nn.Module):
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c2 h w"]:
         size = x.shape[2:]
         views = [
-            resize_maps(view(F.adaptive_avg_pool2d(x, grid)), size, self.align_corners)
+            resize_maps(view(mean_grid(x, grid)), size, self.align_corners)
             for grid, view in zip(self.grids, self.views, strict=True)
         ]
         return torch.cat([x, *views], 1)
