@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from baimu.errors import UnknownNameError
 from baimu.preprocess import Frame, Preprocess, imagenet
@@ -91,3 +92,21 @@ def test_a_document_and_back():
     assert Preprocess.from_dict(document) == preprocess
     with pytest.raises(UnknownNameError, match="Did you mean"):
         Preprocess.from_dict({"resise": "none"})
+
+
+def test_the_default_is_what_published_weights_were_made_with():
+    """Mean and deviation of torchvision's weights, in 0…255 and in the order red, green, blue."""
+    from torchvision.models import ResNet50_Weights  # takes seconds
+
+    preset = ResNet50_Weights.IMAGENET1K_V1.transforms()
+    np.testing.assert_allclose(np.array(imagenet.mean) / 255, preset.mean, atol=1e-6)
+    np.testing.assert_allclose(np.array(imagenet.std) / 255, preset.std, atol=1e-6)
+    assert imagenet.channel_order == "rgb"
+
+
+def test_grey_is_that_of_pillow():
+    """ITU-R 601's shares of red, green and blue, which Pillow rounds to whole grey levels."""
+    image = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+    preprocess = Preprocess(mean=(0.0,), std=(1.0,), channel_order="grey")
+    found = preprocess.normalize(torch.from_numpy(image).permute(2, 0, 1)[None])[0, 0].numpy()
+    np.testing.assert_allclose(found, np.asarray(Image.fromarray(image).convert("L")), atol=0.51)
