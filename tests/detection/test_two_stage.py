@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
+from baimu.detection.faster_rcnn import FasterRCNNOutput, decode_rois
 from baimu.detection.rpn import Proposals
 from baimu.detection.two_stage import RoIs, box_losses, class_candidates, sample_rois
 from baimu.losses.boxes import l1_loss
@@ -106,3 +109,26 @@ def test_candidates_are_every_pair_and_low_scores_are_none() -> None:
         torch.testing.assert_close(found.scores[0], torch.tensor([0.9, 0, 0.2, 0.051, 0.6, 0]))
         assert torch.equal(found.boxes[0, 4], box[0, 1, min(1, boxes - 1)])
         assert found.boxes[1].amax(0).tolist() == [4.0 + 2 * boxes - 1, 6.0 + 2 * boxes - 1, 40, 30], "clipped"
+
+
+def test_scores_are_shares_of_all_classes_and_background() -> None:
+    """By numbers: e^logit over the sum of all four, background's left away, and nothing for a place that is empty; the
+    box of each class moves by a tenth of its proposal's size a unit, and grows by e^0.2 a unit."""
+    given, random = proposals(), torch.Generator().manual_seed(2)
+    given = given._replace(boxes=given.boxes + 200)  # far from the borders, where nothing is clipped
+    logits = torch.randn(2, 40, CLASSES + 1, generator=random)
+    deltas = torch.randn(2, 40, CLASSES, 4, generator=random)
+    found = decode_rois(FasterRCNNOutput([], [], [], given, logits, deltas), 0.2, torch.tensor([[500, 500]] * 2))
+    for i in range(2):
+        for n, (roi, row) in enumerate(zip(given.boxes[i].tolist(), logits[i].tolist(), strict=True)):
+            total = sum(map(math.exp, row))
+            width, height = roi[2] - roi[0], roi[3] - roi[1]
+            for k in range(CLASSES):
+                share = math.exp(row[k]) / total
+                wanted = share if share > 0.2 and bool(given.valid[i, n]) else 0.0
+                dx, dy, dw, dh = deltas[i, n, k].tolist()
+                x, y = roi[0] + width * (0.5 + dx / 10), roi[1] + height * (0.5 + dy / 10)
+                half = width * math.exp(dw / 5) / 2, height * math.exp(dh / 5) / 2
+                box = [x - half[0], y - half[1], x + half[0], y + half[1]]
+                torch.testing.assert_close(found.scores[i, n * CLASSES + k], torch.tensor(wanted))
+                torch.testing.assert_close(found.boxes[i, n * CLASSES + k], torch.tensor(box), atol=1e-3, rtol=1e-4)
