@@ -83,6 +83,16 @@ def test_seed_and_epoch_matter(scenes: Playground) -> None:
         assert not same(run(1, -5), run(epoch, seed))
 
 
+def test_every_epoch_has_its_own_order_and_its_own_batches(scenes: Playground) -> None:
+    """Not augmentation alone: who comes when, and with whom, and which images the last, cut batch leaves out."""
+    recipe = Recipe(batch_size=4, workers=0)
+    orders = [[batch.indices for batch in train_batches(scenes, SMALL, recipe, epoch=epoch)] for epoch in range(6)]
+    assert len({str(order) for order in orders}) == 6
+    assert len({frozenset(batch) for order in orders for batch in order}) > 20
+    assert {i for order in orders for batch in order for i in batch} == set(range(18))
+    assert orders[0] != [sorted(batch) for batch in orders[0]]
+
+
 def test_a_resumed_epoch_goes_on_where_it_stopped_without_reading_what_is_done(scenes: Playground) -> None:
     whole = list(train_batches(scenes, SMALL, STRONG, epoch=1))
     asked = []

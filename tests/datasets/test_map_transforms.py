@@ -82,7 +82,8 @@ def test_a_window_with_too_much_of_one_class_is_drawn_anew() -> None:
 
 def test_a_batch_is_padded_with_undecided_pixels_and_knows_its_sizes() -> None:
     scenes = SceneMaps(Playground(6, size=(40, 60)))
-    batch = next(iter(train_map_batches(scenes, PREPROCESS.replace(size=40), RECIPE, epoch=0)))
+    small = RECIPE.replace(scale_jitter=(0.5, 1.0))
+    batch = next(iter(train_map_batches(scenes, PREPROCESS.replace(size=40), small, epoch=0)))
     assert batch.inputs.shape == (3, 3, 48, 80)
     assert batch.targets.labels.dtype == torch.uint8
     for i, (height, width) in enumerate(batch.targets.sizes.tolist()):
@@ -93,6 +94,7 @@ def test_a_batch_is_padded_with_undecided_pixels_and_knows_its_sizes() -> None:
         assert bool((batch.targets.labels[i, :height, :width] < 13).all())
         normal = PREPROCESS.normalize(batch.inputs, batch.targets.sizes)[i]
         assert not normal[:, height:].any()
+    assert (batch.targets.sizes < torch.tensor([48, 80])).all(), "there is padding to look at"
     whole = next(iter(train_map_batches(scenes, PREPROCESS.replace(size=40), RECIPE.replace(train_crop=None), epoch=0)))
     assert [side % 32 for side in whole.inputs.shape[2:]] == [0, 0]
 
