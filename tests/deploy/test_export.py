@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import baimu
 from baimu.deploy.export import PRECISIONS
 from baimu.deploy.proof import TOLERANCES
 from baimu.errors import BaimuError
+from baimu.preprocess import Preprocess, preprocess_from_dict
 from baimu.runtimes.session import RUNTIMES
 from tests.deploy.models import (
     FREE,
@@ -103,6 +105,17 @@ def test_lower_precisions_are_near(format: str, precision: str, tmp_path: Path) 
         for a, b in zip(model.predict(images), exported.predict(images), strict=True)
     ]
     assert 1e-6 < max(gaps) <= limit
+
+
+def test_a_file_states_the_models_own_preprocessing(tmp_path: Path) -> None:
+    """None of its numbers is a default, so that what another program reads of the file can only be the model's."""
+    own = Preprocess(
+        (1.5, 20.0, 130.0), (3.0, 40.0, 70.0), "bgr", "stretch", 64, 96, 2, 0.5, interpolation="bicubic", width=80
+    )
+    defaults = Preprocess()
+    assert not [f.name for f in fields(Preprocess) if getattr(own, f.name) == getattr(defaults, f.name)]
+    exported, _ = written(classifier(own), tmp_path, verify=False)
+    assert preprocess_from_dict(exported.card.preprocess) == own
 
 
 def test_padding_is_nearly_the_models_where_a_graph_is_told_no_sizes(tmp_path: Path) -> None:

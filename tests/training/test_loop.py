@@ -18,7 +18,7 @@ from baimu.training.loop import fit, optimise
 from baimu.training.progress import Progress
 from baimu.training.results_csv import read_results
 from baimu.training.step import PhaseSpec
-from baimu.weights.checkpoint import part
+from baimu.weights.checkpoint import judged_parameters, part
 from tests.training.tiny import RECIPE, TinyDetector, TinyTask, assert_same, run, start, weights_of
 
 
@@ -86,6 +86,15 @@ def test_the_average_follows_its_formula(tmp_path: Path) -> None:
     assert training.judged().head.weight.dtype == torch.float32
     running = training.judged().backbone[1].running_mean
     assert not torch.equal(running, training.model.backbone[1].running_mean)
+
+
+def test_what_is_loaded_is_the_average_and_not_what_it_averages(tmp_path: Path) -> None:
+    """Of both files of a run: the weights that were scored."""
+    training = run(tmp_path, epochs=1, ema_decay=0.9)
+    wanted = training.judged().state_dict()
+    assert not torch.equal(wanted["head.weight"], training.model.state_dict()["head.weight"])
+    for name in ("best.safetensors", "last.safetensors"):
+        assert_same(wanted, dict(judged_parameters(weights_of(tmp_path, name))))
 
 
 class Duel(TinyDetector):
