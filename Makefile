@@ -3,6 +3,7 @@
 # make lint     style, types, the rules of the house
 # make learn    the tests that train for minutes
 # make parity   compare with recorded references: GOLDENS=FOLDER of .npz files, and PAGE=docs/parity.md to write it down
+# make sabotage plant silent faults, one at a time, and see which test tells of each (twenty minutes)
 # make bench    speed against other libraries
 # make docs     write the generated pages of docs/ anew
 # make zoo      write the catalogue of names anew
@@ -11,7 +12,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint learn parity bench docs zoo
+.PHONY: help demo test lint learn parity sabotage bench docs zoo
 VENV := .venv
 RUN := $(VENV)/bin/python
 # one torch thread a worker: two workers with two threads each are slower than two with one
@@ -38,6 +39,9 @@ learn: $(VENV)/.dev
 GOLDENS ?= ../shared/goldens
 parity: $(VENV)/.dev
 	$(RUN) -m tests.parity $(GOLDENS) $(if $(PAGE),--page $(PAGE))
+
+sabotage: $(VENV)/.dev
+	$(RUN) -m tests.sabotage --out benchmarks/results/sabotage.json
 
 bench: $(VENV)/.dev
 	for name in association classifiers coco_eval cpu_conv data_pipeline detectors export optimize segmenters serving startup; do $(RUN) benchmarks/$$name.py --out benchmarks/results/$$name.json || exit 1; done

@@ -7,6 +7,7 @@ Whole pages: cli.md, api.md, data_rules.md, methods/*.md. Parts of pages stand b
 from __future__ import annotations
 
 import inspect
+import json
 import re
 import sys
 from pathlib import Path
@@ -121,11 +122,29 @@ def rules_page() -> str:
     return "".join(parts)
 
 
+def sabotage() -> str:
+    """Faults that ``make sabotage`` planted: what each would do, where it was, and which test told of it."""
+    seen = json.loads((ROOT / "benchmarks/results/sabotage.json").read_text(encoding="utf-8"))
+    caught = sum(row["caught_by"] is not None for row in seen.values())
+    minutes = sum(row["cpu_seconds"] for row in seen.values()) / 60
+    rows = [
+        (
+            f"`{name}`",
+            row["harm"],
+            f"`{row['file'].removeprefix('src/baimu/')}`",
+            f"`{row['caught_by'].removeprefix('tests/')}`" if row["caught_by"] else "**no test**",
+        )
+        for name, row in seen.items()
+    ]
+    columns = ("fault", "what a user would get", "planted in", "caught by")
+    return f"{caught} of {len(seen)} faults were caught, in {minutes:.1f} minutes of CPU.\n\n{table(columns, rows)}"
+
+
 def generate() -> dict[Path, str]:
     """Path → text of every page that has something generated in it."""
     methods, pages = method_pages()
     pages |= {"cli.md": cli_page(), "api.md": api_page(), "data_rules.md": rules_page()}
-    parts = {"recipe": recipe_fields(), "methods": methods, "exports": export_matrix()}
+    parts = {"recipe": recipe_fields(), "methods": methods, "exports": export_matrix(), "sabotage": sabotage()}
     for path in DOCS.glob("*.md"):
         text = path.read_text(encoding="utf-8")
         for name in re.findall(r"<!-- generated: (\w+) -->", text):
