@@ -99,7 +99,11 @@ def test_what_is_frozen_stays(row: Row) -> None:
     before = {k: v.clone() for k, v in backbone.state_dict().items() if k in frozen or "running" in k}
     backbone.train()(noise(2, row.side, row.side))
     kept = {k for k, v in backbone.state_dict().items() if k in before and torch.equal(v, before[k])}
-    assert frozen <= kept
+    layers = {name.rpartition(".")[0] for name in frozen}
+    statistics = {name for name in before if "running" in name}
+    of_frozen = {name for name in statistics if name.rpartition(".")[0] in layers}
+    assert frozen | of_frozen <= kept
+    assert not (statistics - of_frozen) & kept, "what is not frozen sees the batch"
     norms = [m for m in backbone.modules() if isinstance(m, nn.BatchNorm2d)]
     assert not norms or any(m.training for m in norms), "only the frozen part is in evaluation mode"
 
