@@ -88,6 +88,24 @@ def test_the_average_follows_its_formula(tmp_path: Path) -> None:
     assert not torch.equal(running, training.model.backbone[1].running_mean)
 
 
+def test_each_step_has_the_rate_of_its_place_in_the_schedule(tmp_path: Path) -> None:
+    """A straight line over the twelve steps of a run, which ends where nothing is left of the rate."""
+    training = run(tmp_path, epochs=2, schedule="linear", warmup_steps=0, lr=0.005)
+    rates = [row["lr"] for row in read_results(tmp_path / "results.csv")]
+    assert rates == pytest.approx([0.005 * (1 - step / 12) for step in range(12)])
+    assert [group["lr"] for group in training.phases[0].optimizer.param_groups] == pytest.approx([0.0])
+
+
+@pytest.mark.parametrize("ema_decay", [0.0, 0.9])
+def test_what_is_judged_is_in_evaluation_mode(tmp_path: Path, ema_decay: float) -> None:
+    """Every part of it, in the middle of a training, with or without an average; so that a score is one number."""
+    training = start(tmp_path, ema_decay=ema_decay)
+    training.model.train()
+    judged = training.judged()
+    assert not [name for name, module in judged.named_modules() if module.training]
+    assert training.task.evaluate(judged) == training.task.evaluate(judged)
+
+
 def test_what_is_loaded_is_the_average_and_not_what_it_averages(tmp_path: Path) -> None:
     """Of both files of a run: the weights that were scored."""
     training = run(tmp_path, epochs=1, ema_decay=0.9)
