@@ -7,7 +7,6 @@ from tests.sabotage.fault import Fault
 LOOP = ("tests/training/test_loop.py",)
 OPTIMIZERS = ("tests/training/test_optimizers.py",)
 RESUME = ("tests/training/test_resume.py::test_every_kind_of_state_is_carried_over",)
-RECORD = ("tests/training/test_record.py",)
 
 FAULTS = (
     Fault(
@@ -128,7 +127,7 @@ FAULTS = (
         "training/record.py",
         "return max(self.evaluations, key=self._rank, default=None)",
         "return min(self.evaluations, key=self._rank, default=None)",
-        RECORD,
+        LOOP,
     ),
     Fault(
         "best-of-the-raw-weights",

@@ -143,7 +143,7 @@ FAULTS = (
         "layers/drop_path.py",
         "if not self.training or self.rate == 0:",
         "if self.rate == 0:",
-        ("tests/backbones/test_efficientnet.py",),
+        ("tests/layers/test_drop_path.py",),
     ),
     Fault(
         "drop-path-without-scale",
@@ -151,7 +151,7 @@ FAULTS = (
         "layers/drop_path.py",
         "kept.to(x.dtype) / (1 - self.rate)",
         "kept.to(x.dtype)",
-        ("tests/backbones/test_efficientnet.py",),
+        ("tests/layers/test_drop_path.py",),
     ),
     Fault(
         "attention-dropout-in-evaluation",
