@@ -14,7 +14,10 @@ def rows(frames, ids, boxes, scores=None, classes=None) -> TrackRows:
     scores = np.ones(count) if scores is None else np.asarray(scores, float)
     classes = np.ones(count, np.int64) if classes is None else np.asarray(classes, np.int64)
     boxes = np.asarray(boxes, float).reshape(-1, 4)
-    return TrackRows(np.asarray(frames, np.int64), np.asarray(ids, np.int64), boxes, scores, classes, np.ones(count))
+    nowhere = np.zeros(count, np.int64)  # lines of a file, which these rows stand in none of
+    return TrackRows(
+        np.asarray(frames, np.int64), np.asarray(ids, np.int64), boxes, scores, classes, np.ones(count), nowhere
+    )
 
 
 def moving(seed: int, *, objects: int = 6, frames: int = 25) -> tuple[TrackRows, TrackRows]:
