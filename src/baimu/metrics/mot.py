@@ -211,12 +211,18 @@ def _hota(frames: list[Frame], lengths: tuple[np.ndarray, np.ndarray]) -> dict[s
 
 
 def _clear(frames: list[Frame], length: np.ndarray) -> dict[str, Any]:
-    """A match of the last frame is kept as long as it overlaps enough; else the sum of IoU is largest."""
+    """A match of the last frame is kept as long as it overlaps enough; else the sum of IoU is largest.
+
+    As in TrackEval, a frame without any truth or any track is passed over: it ends no match and interrupts no track.
+    """
     last_known = np.full(len(length), -1)  # the track that each truth was ever found as last
     now = np.full(len(length), -1)  # … and in the frame before
     found_in, began = np.zeros(len(length)), np.zeros(len(length))
     matches, tracks_seen, switches, overlap = 0, 0, 0, 0.0
     for truths, tracks, iou in frames:
+        tracks_seen += len(tracks)
+        if not (len(truths) and len(tracks)):
+            continue
         score = np.where(iou >= IOU - _EPS, 1000 * (now[truths][:, None] == tracks) + iou, 0)
         rows, columns = linear_sum_assignment(-score)
         real = score[rows, columns] > _EPS
@@ -228,7 +234,6 @@ def _clear(frames: list[Frame], length: np.ndarray) -> dict[str, Any]:
         began += (now >= 0) & (before < 0)
         found_in[who] += 1
         matches += len(who)
-        tracks_seen += len(tracks)
         overlap += float(iou[rows, columns].sum())
     share = found_in / np.maximum(1, length)
     tracked, partly = share > 0.8, (share >= 0.2) & (share <= 0.8)

@@ -9,7 +9,7 @@ code                           IoU reached  pixel convention   ``method``
 =============================  ===========  =================  ======================
 devkit ``VOCevaldet.m``        ``>=``       inclusive (+1)     11_points, area
 py-faster-rcnn ``voc_eval``    ``>``        inclusive (+1)     11_points_arange, area
-mmdet ``eval_map``             ``>=``       continuous         11_points, area
+mmdet ``eval_map``             ``>=``       continuous         11_points_arange, area
 =============================  ===========  =================  ======================
 
 D detections, M objects, K classes, N images.
