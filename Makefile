@@ -4,6 +4,7 @@
 # make learn    the tests that train for minutes
 # make parity   compare with recorded references: GOLDENS=FOLDER of .npz files, and PAGE=docs/parity.md to write it down
 # make sabotage plant silent faults, one at a time, and see which test tells of each (twenty minutes)
+# make equality compare every metric with its reference code, 2,000 random cases each
 # make bench    speed against other libraries
 # make docs     write the generated pages of docs/ anew
 # make zoo      write the catalogue of names anew
@@ -12,7 +13,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint learn parity sabotage bench docs zoo
+.PHONY: help demo test lint learn parity sabotage equality bench docs zoo
 VENV := .venv
 RUN := $(VENV)/bin/python
 # one torch thread a worker: two workers with two threads each are slower than two with one
@@ -42,6 +43,9 @@ parity: $(VENV)/.dev
 
 sabotage: $(VENV)/.dev
 	$(RUN) -m tests.sabotage --out benchmarks/results/sabotage.json
+
+equality: $(VENV)/.dev
+	OMP_NUM_THREADS=1 $(RUN) -m tests.metrics.equality --cases 2000 --out benchmarks/results/equality.json
 
 bench: $(VENV)/.dev
 	for name in association classifiers coco_eval cpu_conv data_pipeline detectors export optimize segmenters serving startup; do $(RUN) benchmarks/$$name.py --out benchmarks/results/$$name.json || exit 1; done

@@ -1,9 +1,7 @@
-"""COCO figures: the golden case, and pycocotools to the last digit on random data sets."""
+"""COCO figures: the golden case, the figures of a class, the confusion matrix; pycocotools: test_equality.py."""
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
 import math
 
@@ -16,118 +14,30 @@ from baimu.errors import DataError
 from baimu.metrics.coco import coco_evaluate, confusion_matrix
 from baimu.metrics.scores import FIGURES
 from baimu.metrics.tables import Found, Truth, found_table, overlapping_pairs, truth_table
+from tests.metrics.equality.coco import pycocotools, random_boxes, xyxy
 
 
-def _xyxy(x, y, w, h):
-    return (x, y, x + w, y + h)
-
-
-def _pycocotools(source, results):
-    """pycocotools' evaluation of the same data set and detections."""
-    from pycocotools.coco import COCO
-    from pycocotools.cocoeval import COCOeval
-
-    annotations = []
-    for i in range(len(source)):
-        o = source.objects(i)
-        for box, label, crowd, area in zip(o.boxes.astype(float), o.labels, o.crowd, o.areas, strict=True):
-            xywh = [*box[:2].tolist(), *(box[2:] - box[:2]).tolist()]
-            annotations.append(
-                {
-                    "id": len(annotations) + 1,
-                    "image_id": source.image_id(i),
-                    "category_id": source.category_ids[label],
-                    "bbox": xywh,
-                    "area": float(area),
-                    "iscrowd": int(crowd),
-                }
-            )
-    with contextlib.redirect_stdout(io.StringIO()):
-        truth = COCO()
-        truth.dataset = {
-            "images": [{"id": source.image_id(i)} for i in range(len(source))],
-            "categories": [{"id": c, "name": str(c)} for c in source.category_ids],
-            "annotations": annotations,
-        }
-        truth.createIndex()
-        rows = [
-            row
-            for i, found in enumerate(results)
-            for row in json.loads(json.dumps(found.to_coco(source.image_id(i), source.category_ids)))
-        ]
-        if rows:
-            answer = truth.loadRes(rows)
-        else:  # loadRes([]) fails in pycocotools
-            answer = COCO()
-            answer.dataset = {**truth.dataset, "annotations": []}
-            answer.createIndex()
-        evaluation = COCOeval(truth, answer, "bbox")
-        evaluation.evaluate()
-        evaluation.accumulate()
-        evaluation.summarize()
-    return evaluation
-
-
-def _figures(theirs):
-    return np.where(theirs.stats < 0, np.nan, theirs.stats)
-
-
-def _random_case(rng, source, detections):
-    """A small data set with everything that can go wrong: crowds, ties, empty images, absent classes, edge areas."""
-    num_images, num_classes = rng.integers(1, 9), rng.integers(1, 6)
-    sides = np.array([4.0, 31.0, 32.0, 33.0, 50.0, 95.0, 96.0, 97.0])
-    images, found = [], []
-    for _ in range(num_images):
-        objects = []
-        for _ in range(rng.integers(0, 7) * (rng.random() < 0.8)):
-            width, height = rng.choice(sides, 2)
-            x, y = rng.integers(0, 200, 2) / rng.choice([1.0, 2.0, 3.0])
-            area = width * height * rng.choice([1.0, 1.0, 0.7])
-            objects.append((rng.integers(num_classes), _xyxy(x, y, width, height), rng.random() < 0.15, area))
-        images.append(objects)
-        seen = []
-        for _ in range(rng.integers(0, 14) * (rng.random() < 0.85)):
-            if objects and rng.random() < 0.7:
-                label, box, *_ = objects[rng.integers(len(objects))]
-                box = np.array(box) + rng.choice([0, 0, 1, 3, 8]) * rng.standard_normal(4)
-                label = label if rng.random() < 0.85 else rng.integers(num_classes)
-            else:
-                label, box = rng.integers(num_classes), np.array(_xyxy(*rng.uniform(0, 150, 4)))
-            box = np.concatenate([box[:2], np.maximum(box[2:], box[:2])])
-            seen.append((label, box, rng.choice([0.1, 0.5, 0.9, rng.random()])))  # many equal scores
-        found.append(seen)
-    ids = rng.permutation(1000)[:num_images].tolist()  # not in order: ties follow the ids
-    category_ids = rng.permutation(90)[:num_classes].tolist()
-    return source(images, num_classes, ids=ids, category_ids=category_ids), detections(found, num_classes)
-
-
-@pytest.mark.parametrize("part", range(10))
-def test_equals_pycocotools_to_the_last_digit(part, source, detections):
-    for seed in range(part * 40, part * 40 + 40):
-        data, found = _random_case(np.random.default_rng(seed), source, detections)
-        ours, theirs = coco_evaluate(data, found), _pycocotools(data, found)
-        np.testing.assert_array_equal(list(ours.figures().values()), _figures(theirs), err_msg=f"seed {seed}")
-
-        order = np.argsort(np.argsort(data.category_ids))
-        precision = theirs.eval["precision"][:, :, order, 0, 2]
-        precision = np.where(precision < 0, np.nan, precision)
-        np.testing.assert_array_equal(ours.precision, precision[0].T)
-        reached = np.where(np.isnan(ours.precision), np.nan, theirs.eval["scores"][0][:, order, 0, 2].T)
-        np.testing.assert_array_equal(ours.precision_scores, reached)
-        np.testing.assert_allclose(ours.class_ap, precision.mean((0, 1)), rtol=1e-14)
-        recall = theirs.eval["recall"][:, order, 0, 2].mean(0)
-        np.testing.assert_allclose(ours.class_ar, np.where(recall < 0, np.nan, recall), rtol=1e-14)
+@pytest.mark.parametrize("seed", range(40))
+def test_figures_of_a_class_are_means_over_pycocotools_arrays(seed):
+    """The twelve figures and the curves: test_equality.py."""
+    data, found = random_boxes(seed)
+    ours, theirs = coco_evaluate(data, found), pycocotools(data, found)
+    order = np.argsort(np.argsort(data.category_ids))
+    precision, recall = theirs.eval["precision"][:, :, order, 0, 2], theirs.eval["recall"][:, order, 0, 2].mean(0)
+    np.testing.assert_allclose(ours.class_ap, np.where(precision < 0, np.nan, precision).mean((0, 1)), rtol=1e-14)
+    np.testing.assert_allclose(ours.class_ar, np.where(recall < 0, np.nan, recall), rtol=1e-14)
 
 
 def test_more_than_a_hundred_detections_an_image(source, detections):
     """Beyond 100 of a class, detections do not count; the cut falls among equal scores."""
     rng = np.random.default_rng(0)
-    objects = [(0, _xyxy(*rng.uniform(0, 100, 2), 40, 40), False) for _ in range(5)]
+    objects = [(0, xyxy(*rng.uniform(0, 100, 2), 40, 40), False) for _ in range(5)]
     found = [(0, np.array(objects[i % 5][1]) + rng.normal(0, 6, 4), round(rng.random(), 1)) for i in range(260)]
     found = [(k, np.sort(b.reshape(2, 2), 0).reshape(4), s) for k, b, s in found]
     data, results = source([objects], 1), detections([found], 1)
     ours = list(coco_evaluate(data, results).figures().values())
-    np.testing.assert_array_equal(ours, _figures(_pycocotools(data, results)))
+    theirs = pycocotools(data, results).stats
+    np.testing.assert_array_equal(ours, np.where(theirs < 0, np.nan, theirs))
 
 
 def test_golden(source, detections):
@@ -135,11 +45,11 @@ def test_golden(source, detections):
     data = source(
         [
             [
-                (0, _xyxy(10, 10, 50, 50), False),
-                (0, _xyxy(100, 100, 20, 20), False),
-                (1, _xyxy(30, 30, 120, 120), False),
+                (0, xyxy(10, 10, 50, 50), False),
+                (0, xyxy(100, 100, 20, 20), False),
+                (1, xyxy(30, 30, 120, 120), False),
             ],
-            [(0, _xyxy(0, 0, 100, 100), True), (0, _xyxy(150, 150, 30, 40), False)],
+            [(0, xyxy(0, 0, 100, 100), True), (0, xyxy(150, 150, 30, 40), False)],
             [],
         ],
         2,
@@ -147,13 +57,13 @@ def test_golden(source, detections):
     found = detections(
         [
             [
-                (0, _xyxy(12, 11, 50, 50), 0.9),
-                (0, _xyxy(10, 10, 40, 50), 0.8),
-                (0, _xyxy(100, 102, 20, 20), 0.7),
-                (1, _xyxy(40, 30, 120, 110), 0.6),
+                (0, xyxy(12, 11, 50, 50), 0.9),
+                (0, xyxy(10, 10, 40, 50), 0.8),
+                (0, xyxy(100, 102, 20, 20), 0.7),
+                (1, xyxy(40, 30, 120, 110), 0.6),
             ],
-            [(0, _xyxy(10, 10, 30, 30), 0.95), (0, _xyxy(151, 152, 30, 38), 0.5)],
-            [(1, _xyxy(5, 5, 50, 50), 0.65)],
+            [(0, xyxy(10, 10, 30, 30), 0.95), (0, xyxy(151, 152, 30, 38), 0.5)],
+            [(1, xyxy(5, 5, 50, 50), 0.65)],
         ],
         2,
     )
@@ -167,7 +77,7 @@ def test_golden(source, detections):
 
 
 def test_undefined_figures_are_nan_and_none(source, detections):
-    data = source([[(0, _xyxy(10, 10, 20, 20), False)], []], 2)
+    data = source([[(0, xyxy(10, 10, 20, 20), False)], []], 2)
     scores = coco_evaluate(data, detections([[], []], 2))
     assert scores.box_ap == 0.0
     assert math.isnan(scores.box_ap_large)
@@ -192,7 +102,7 @@ def test_no_image_at_all(source):
 
 
 def test_perfect_detections_score_one(source, detections):
-    boxes = [_xyxy(10, 10, 20, 20), _xyxy(50, 50, 60, 60), _xyxy(10, 90, 100, 100)]  # small, medium, large
+    boxes = [xyxy(10, 10, 20, 20), xyxy(50, 50, 60, 60), xyxy(10, 90, 100, 100)]  # small, medium, large
     data = source([[(k, b, False) for k, b in enumerate(boxes)]], 3, ids=["a.jpg"])
     scores = coco_evaluate(data, detections([[(k, b, 0.9) for k, b in enumerate(boxes)]], 3))
     np.testing.assert_allclose(list(scores.figures().values()), 1.0, rtol=1e-12)
@@ -211,17 +121,17 @@ def test_count_and_class_names_must_be_the_data_sets(source, detections):
 
 def test_crowds_stay_out_of_the_confusion_matrix(source, detections):
     """Any number of detections may lie on a crowd of their class; of another class they are wrong."""
-    data = source([[(0, _xyxy(0, 0, 100, 100), True), (1, _xyxy(120, 120, 50, 50), False)]], 2)
-    inside = [(0, _xyxy(10, 10, 20, 20), 0.9), (0, _xyxy(50, 50, 20, 20), 0.8), (1, _xyxy(30, 30, 20, 20), 0.7)]
+    data = source([[(0, xyxy(0, 0, 100, 100), True), (1, xyxy(120, 120, 50, 50), False)]], 2)
+    inside = [(0, xyxy(10, 10, 20, 20), 0.9), (0, xyxy(50, 50, 20, 20), 0.8), (1, xyxy(30, 30, 20, 20), 0.7)]
     found = found_table(detections([inside], 2), data)
     assert confusion_matrix(truth_table(data), found, 2).tolist() == [[0, 0, 0], [0, 0, 1], [0, 1, 0]]
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_confusion_matrix_equals_hotcoco_without_crowds(seed, source, detections):
+def test_confusion_matrix_equals_hotcoco_without_crowds(seed):
     from hotcoco import COCO, COCOeval
 
-    data, results = _random_case(np.random.default_rng(seed), source, detections)
+    data, results = random_boxes(seed)
     truth, found = truth_table(data), found_table(results, data)
     truth = truth._replace(crowd=np.zeros_like(truth.crowd))
     scores = np.random.default_rng(seed).permutation(len(found.scores)) / max(1, len(found.scores))
@@ -235,7 +145,7 @@ def test_confusion_matrix_equals_hotcoco_without_crowds(seed, source, detections
         truth.boxes,
     )
     rows = reference.load_res(np.column_stack([found.images, found.boxes, found.scores, found.labels]))
-    theirs = COCOeval(reference, rows, "bbox").confusion_matrix(0.5, min_score=0.3)["matrix"]
+    theirs = COCOeval(reference, rows, "bbox").confusion_matrix(0.5, max_det=1000, min_score=0.3)["matrix"]
     np.testing.assert_array_equal(confusion_matrix(truth, found, count, min_score=0.3), theirs)
 
 

@@ -1,4 +1,4 @@
-"""HOTA, CLEAR MOT and IDF1 against TrackEval and py-motmetrics, and against figures worked out by hand."""
+"""HOTA, CLEAR MOT and IDF1 against py-motmetrics and figures worked out by hand; TrackEval: test_equality.py."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import pytest
 
 from baimu.datasets.formats.mot import TrackRows
 from baimu.metrics.mot import score_tracks, without_distractors
+from tests.metrics.equality.tracks import for_trackeval
 
 
 def rows(frames, ids, boxes, scores=None, classes=None) -> TrackRows:
@@ -49,71 +50,6 @@ def moving(seed: int, *, objects: int = 6, frames: int = 25) -> tuple[TrackRows,
     return tuple(rows([r[0] for r in part], [r[1] for r in part], [r[2:] for r in part]) for part in (truth, found))
 
 
-def frames_for_trackeval(truth: TrackRows, found: TrackRows) -> dict:
-    from trackeval.datasets._base_dataset import _BaseDataset
-
-    numbers = range(1, int(max(truth.frames.max(), found.frames.max(initial=0))) + 1)
-    ids = {}
-    data: dict = {"gt_ids": [], "tracker_ids": [], "similarity_scores": []}
-    for name, part in (("gt", truth), ("tracker", found)):
-        ids[name] = np.unique(part.ids, return_inverse=True)[1]
-        data[f"num_{name}_ids"], data[f"num_{name}_dets"] = len(np.unique(part.ids)), len(part)
-    for t in numbers:
-        here, there = truth.frames == t, found.frames == t
-        data["gt_ids"].append(ids["gt"][here])
-        data["tracker_ids"].append(ids["tracker"][there])
-        iou = _BaseDataset._calculate_box_ious(truth.boxes[here], found.boxes[there], box_format="x0y0x1y1")
-        data["similarity_scores"].append(iou)
-    return {**data, "num_timesteps": len(numbers)}
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_equals_trackeval(seed: int) -> None:
-    pytest.importorskip("trackeval")
-    from trackeval.metrics import CLEAR, HOTA, Identity
-
-    truth, found = moving(seed)
-    data = frames_for_trackeval(truth, found)
-    quiet = {"PRINT_CONFIG": False}
-    hota, clear, identity = (
-        HOTA().eval_sequence(data),
-        CLEAR(quiet).eval_sequence(data),
-        Identity(quiet).eval_sequence(data),
-    )
-    scores = score_tracks({"a": truth}, {"a": found})
-    figures, curves = scores.figures(), scores.together.by_threshold()
-    for name in ("HOTA", "DetA", "AssA", "LocA"):
-        np.testing.assert_allclose(curves[name], hota[name], rtol=1e-12)
-    expected = {
-        "mota": clear["MOTA"], "motp": clear["MOTP"], "switches": clear["IDSW"], "fragments": clear["Frag"],
-        "false_finds": clear["CLR_FP"], "misses": clear["CLR_FN"], "mostly_tracked": clear["MT"],
-        "mostly_lost": clear["ML"], "recall": clear["CLR_Re"], "precision": clear["CLR_Pr"],
-        "idf1": identity["IDF1"], "id_precision": identity["IDP"], "id_recall": identity["IDR"],
-    }  # fmt: skip
-    for name, value in expected.items():
-        assert figures[name] == pytest.approx(value, rel=1e-12), name
-    assert 0.2 < figures["hota"] < 0.9
-    assert figures["switches"] > 0
-
-
-def test_several_sequences_are_combined_as_trackeval_does() -> None:
-    pytest.importorskip("trackeval")
-    from trackeval.metrics import CLEAR, HOTA, Identity
-
-    pairs = {str(seed): moving(seed, frames=10 + 5 * seed) for seed in range(3)}
-    quiet = {"PRINT_CONFIG": False}
-    scores = score_tracks({n: t for n, (t, _) in pairs.items()}, {n: f for n, (_, f) in pairs.items()}).figures()
-    for metric, names in (
-        (HOTA(), {"hota": "HOTA", "ass_a": "AssA", "loc_a": "LocA"}),
-        (CLEAR(quiet), {"mota": "MOTA", "motp": "MOTP"}),
-        (Identity(quiet), {"idf1": "IDF1"}),
-    ):
-        each = {name: metric.eval_sequence(frames_for_trackeval(*pair)) for name, pair in pairs.items()}
-        whole = metric.combine_sequences(each)
-        for ours, theirs in names.items():
-            assert scores[ours] == pytest.approx(np.mean(whole[theirs]), rel=1e-12)
-
-
 @pytest.mark.parametrize("seed", range(3))
 def test_equals_py_motmetrics_where_they_overlap(seed: int) -> None:
     mm = pytest.importorskip("motmetrics")
@@ -121,7 +57,7 @@ def test_equals_py_motmetrics_where_they_overlap(seed: int) -> None:
     account = mm.MOTAccumulator(auto_id=True)
     for t in range(1, int(truth.frames.max()) + 1):
         here, there = truth.frames == t, found.frames == t
-        iou = frames_for_trackeval(truth.take(here), found.take(there))["similarity_scores"][-1] if here.any() else None
+        iou = for_trackeval(truth.take(here), found.take(there))["similarity_scores"][-1] if here.any() else None
         distance = np.where(iou >= 0.5, 1 - iou, np.nan) if iou is not None else np.zeros((0, there.sum()))
         account.update(truth.ids[here].tolist(), found.ids[there].tolist(), distance)
     names = [
@@ -159,6 +95,19 @@ def test_every_second_frame_dropped() -> None:
     figures = score_tracks({"a": line([1] * 10)}, {"a": line([1] * 5, np.arange(1, 11, 2))}).figures()
     expected = {"recall": 0.5, "mota": 0.5, "idf1": 2 / 3, "det_a": 0.5, "ass_a": 0.5, "hota": 0.5}
     assert {name: figures[name] for name in expected} == pytest.approx(expected)
+
+
+def test_a_frame_without_any_track_interrupts_none() -> None:
+    """As TrackEval counts: a gap of one track is a fragment, a frame in which nothing at all was found is not."""
+    gap = np.array([1, 2, 4, 5])
+    alone = score_tracks({"a": line([1] * 5, np.arange(1, 6))}, {"a": line([1] * 4, gap)}).figures()
+    assert (alone["fragments"], alone["misses"], alone["switches"]) == (0, 1, 0)
+    two = [(t, i, 50 * i, 0, 50 * i + 10, 10) for t in range(1, 6) for i in (1, 2)]
+    truth, found = ([r for r in two if keep(r)] for keep in (lambda r: True, lambda r: r[:2] != (3, 1)))
+    both = score_tracks(
+        *({"a": rows([r[0] for r in t], [r[1] for r in t], [r[2:] for r in t])} for t in (truth, found))
+    )
+    assert both.figures()["fragments"] == 1
 
 
 def test_a_perfect_tracker_and_none_at_all() -> None:
