@@ -4,6 +4,12 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from itertools import islice
+from os import PathLike
+from pathlib import Path
+
+LISTED = 10_000
+"""Of a larger folder only so many names are looked at for the one that was meant."""
 
 
 class BaimuError(Exception):
@@ -39,19 +45,43 @@ class UnknownNameError(BaimuError, KeyError):
         return str(self.args[0])
 
 
+class ArgumentError(BaimuError, ValueError, TypeError):
+    """A value of another type than can be used, or out of its range; the message names the argument and its range."""
+
+
 class TrainingError(BaimuError):
     """Training cannot go on: a loss that is not finite, an unwritable run folder, a full disk."""
 
 
-def unknown(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:
-    """An :class:`UnknownNameError` that offers the (at most three) nearest of the ``known`` names."""
-    known = sorted(known)
+def unknown(kind: str, name: str, known: Iterable[str], *, listed: str = "") -> UnknownNameError:
+    """An :class:`UnknownNameError` that offers the (at most three) nearest of the ``known`` names.
+
+    ``listed``: where all of them stand, for the user to whom none is near.
+    """
+    name, known = str(name), sorted(known)
     likeness = {one: difflib.SequenceMatcher(None, one, name).ratio() for one in known}
     least = max(0.5, max(likeness.values(), default=0) - 0.2)  # what is much less alike than the nearest only distracts
     order = sorted(known, key=lambda one: (one.startswith(name), likeness[one]), reverse=True)
     near = [one for one in order if likeness[one] >= least][:3]
     if near:
         hint = f"Did you mean {' or '.join(near)}?"
-    else:
+    elif listed:
+        hint = f"See {listed}."
+    elif known:
         hint = f"Known: {', '.join(known[:12])}{', …' if len(known) > 12 else ''}."
+    else:
+        hint = "There are none here; leave it away."
     return UnknownNameError(f"unknown {kind} {name!r}. {hint}")
+
+
+def nearest_path(path: str | PathLike[str]) -> str:
+    """``"; did you mean PATH?"`` for a path that is not there, if one much like it is; else an empty text."""
+    path = Path(path)
+    if path.exists():
+        return ""
+    try:
+        names = [entry.name for entry in islice(path.parent.iterdir(), LISTED)]
+    except OSError:
+        return ""
+    near = difflib.get_close_matches(path.name, names, 1, 0.75)
+    return f"; did you mean {path.with_name(near[0])}?" if near else ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -79,6 +79,11 @@ class Preprocess:
     crop_share: float = 0.875
     interpolation: Interpolation = "bilinear"
     width: int | None = None  # of stretch, where it makes no square
+
+    def __post_init__(self) -> None:
+        for name, kinds in (("resize", Resize), ("interpolation", Interpolation)):
+            if getattr(self, name) not in get_args(kinds):
+                raise unknown(name, getattr(self, name), get_args(kinds))
 
     def frame(self, height: int, width: int) -> Frame:
         """Where an image of ``height`` x ``width`` lies in the input; its resized size is ``Frame.size``."""

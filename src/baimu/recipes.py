@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -42,7 +43,7 @@ OPTIMIZERS: dict[OptimizerName, OptimizerNumbers] = {
 class Recipe(BaseModel):
     """Everything about training that is not the network or its loss. Immutable; change it with :meth:`replace`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     # length and batch
     epochs: int = Field(default=12, ge=1, description="passes over the training set")
@@ -243,10 +244,23 @@ class Recipe(BaseModel):
         return self
 
 
+_WANTED = {
+    "int": "a whole number", "float": "a number", "finite": "a finite number", "bool": "true or false",
+    "tuple": "several values, such as 0.6,0.9",
+}  # fmt: skip
+_LIMITS = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than"}
+
+
 def _words(error: Any) -> str:
-    """One of pydantic's errors; what concerns several fields has no place."""
-    message = error["msg"].removeprefix("Value error, ")
-    return f"{'.'.join(map(str, error['loc']))}={error['input']!r}: {message}" if error["loc"] else message
+    """One of pydantic's errors in our words, with what to give instead; what concerns several fields has no place."""
+    message, context = error["msg"].removeprefix("Value error, "), error.get("ctx", {})
+    place = ".".join(map(str, error["loc"]))
+    if error["type"] == "literal_error":
+        return str(unknown(place, error["input"], re.findall(r"'(\w+)'", context["expected"])))
+    wanted = _WANTED.get(error["type"].split("_")[0])
+    limit = next((f"{words} {context[key]:g}" for key, words in _LIMITS.items() if key in context), wanted)
+    mend = f"give {limit}" if limit else message
+    return f"{place}={error['input']!r}: {mend}" if place else message
 
 
 coco_1x = Recipe()

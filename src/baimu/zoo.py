@@ -7,12 +7,13 @@ import functools
 import importlib
 import inspect
 import json
+import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from importlib import resources
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from baimu.errors import unknown
+from baimu.errors import ArgumentError, BaimuError, UnknownNameError, unknown
 
 if TYPE_CHECKING:
     from torch import nn
@@ -93,7 +94,10 @@ def index() -> dict[str, ModelInfo]:
 
 
 def list_models(pattern: str = "*", *, task: str | None = None) -> list[str]:
-    """Names that match a shell pattern (``"fcos*"``), of one task if given, sorted."""
+    """Names that match a shell pattern (``"fcos*"``), of one task if given, sorted. Raises for an unknown task."""
+    tasks = {info.task for info in index().values()}
+    if task is not None and task not in tasks:
+        raise unknown("task", task, tasks)
     return sorted(
         info.name for info in index().values() if fnmatch.fnmatchcase(info.name, pattern) and task in (None, info.task)
     )
@@ -107,7 +111,7 @@ def models(pattern: str = "*", *, task: str | None = None) -> list[ModelInfo]:
 def _entry(name: str) -> tuple[ModelInfo, Callable[..., nn.Module], Recipe]:
     if name not in _built_in:
         if name not in index():
-            raise unknown("model", name, index())
+            raise _unknown(name)
         importlib.import_module(index()[name].module)
     return _built_in[name]
 
@@ -117,8 +121,12 @@ def model_info(name: str) -> ModelInfo:
     if name in _built_in:
         return _built_in[name][0]
     if name not in index():
-        raise unknown("model", name, index())
+        raise _unknown(name)
     return index()[name]
+
+
+def _unknown(name: str) -> UnknownNameError:
+    return unknown("model", name, index(), listed="baimu models, which lists all")
 
 
 def recipe_of(name: str) -> Recipe:
@@ -143,13 +151,37 @@ def create_model(name: str, **arguments: Any) -> nn.Module:
     for key in arguments:
         if key not in accepted and not takes_more:
             raise unknown(f"argument of {name}", key, accepted)
+    classes = arguments.get("num_classes", 1)
+    if isinstance(classes, bool) or not isinstance(classes, int):
+        raise ArgumentError(f"{name}: num_classes={classes!r}: give a whole number")
     try:
         built = build(**arguments)
-    except TypeError as error:
-        raise TypeError(f"{name}: {error}") from None
+    except (TypeError, ValueError) as error:
+        if isinstance(error, BaimuError):
+            raise
+        strange = re.search(r"unexpected keyword argument '(\w+)'", str(error))
+        if strange and strange[1] in arguments:
+            raise unknown(f"argument of {name}", strange[1], _arguments_of(build)) from None
+        raise ArgumentError(f"{name}: {error}") from error
     plain = all(isinstance(v, bool | int | float | str | tuple | list | None) for v in arguments.values())
     setattr(built, "spec", (name, dict(arguments)) if plain else None)  # noqa: B010 - modules declare no spec
     return built
+
+
+def _arguments_of(build: Callable[..., Any]) -> list[str]:
+    """What a name function takes: its own arguments, and where it passes more on, those of the model or the backbone
+    that its annotation says it returns, and of the classifier that is made of a backbone."""
+    made_of = inspect.getclosurevars(build).nonlocals.get("build")
+    makers = [build] if made_of is None else [build, made_of]
+    for maker in list(makers):
+        kind = inspect.signature(maker).return_annotation
+        kind = maker.__globals__.get(kind) if isinstance(kind, str) else kind
+        makers += [kind] if inspect.isclass(kind) else []
+    if made_of is not None:
+        makers.append(importlib.import_module("baimu.classification.classifier").Classifier)
+    several = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
+    found = (p for maker in makers for p in inspect.signature(maker).parameters.values())
+    return sorted({p.name for p in found if p.kind not in several})
 
 
 def _collect() -> list[dict[str, Any]]:

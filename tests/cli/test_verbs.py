@@ -46,7 +46,7 @@ def test_models_lists_what_matches(baimu) -> None:
     names = [line.split()[0] for line in baimu("models", "fcos_r*").stdout.splitlines()[1:]]
     assert names == library.list_models("fcos_r*")
     assert "no model matches" in baimu("models", "fcos_z*").stdout
-    assert "no model matches" in baimu("models", "--task", "sculpture").stdout
+    assert "unknown task 'sculpture'" in baimu("models", "--task", "sculpture").stderr
 
 
 def test_env_names_what_a_report_needs(baimu) -> None:

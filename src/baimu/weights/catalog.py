@@ -104,7 +104,7 @@ class Verified(NamedTuple):
 def entry(tag: str) -> Entry:
     """The entry of a tag; an unknown one raises :class:`~baimu.errors.UnknownNameError` with the nearest."""
     if tag not in _entries():
-        raise unknown("weights", tag, _entries())
+        raise unknown("weights", tag, _entries(), listed="baimu weights list")
     return _entries()[tag]
 
 
