@@ -12,6 +12,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from baimu.errors import BaimuError, UnknownNameError
+
 VECTOR_FLAGS = ("avx2", "avx512f", "avx512_bf16", "avx512_vnni", "amx_tile", "amx_bf16", "amx_int8", "asimd", "bf16")
 """Processor features that decide how fast torch runs on it."""
 
@@ -54,6 +56,31 @@ class Environment:
             "extras": versions(present) + (f"; not installed: {', '.join(absent)}" if absent else ""),
         }
         return "\n".join(f"{name:<10} {value}" for name, value in rows.items())
+
+
+def device_of(name: Any) -> Any:
+    """The ``torch.device`` of a name.
+
+    Raises :class:`~baimu.errors.UnknownNameError` for what names none, and :class:`~baimu.errors.BaimuError` for one
+    that is not here.
+    """
+    import torch
+
+    try:
+        device = torch.device(name)
+    except (RuntimeError, TypeError):
+        raise UnknownNameError(
+            f"unknown device {name!r}; write cpu, cuda (the first GPU), cuda:1 (the second), mps or xpu"
+        ) from None
+    backend = getattr(torch, device.type, None)
+    count = getattr(backend, "device_count", None)
+    if device.type in ("cuda", "mps", "xpu") and count is not None and (device.index or 0) >= (there := count()):
+        what = f"{there} of that kind, from {device.type}:0" if there else "none of that kind"
+        raise BaimuError(
+            f"device={name}: torch {torch.__version__} finds {what} on this machine; leave the device away or write "
+            "cpu, and see baimu env for what is here"
+        )
+    return device
 
 
 def env() -> Environment:

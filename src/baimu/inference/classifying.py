@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from baimu.inference.options import check_count, check_share
 from baimu.preprocess import Frame
 from baimu.results import Classification
 
@@ -19,6 +20,8 @@ class Classifying:
     pads = False
 
     def __init__(self, model: Any, *, top: int = 5, score_threshold: float = 0.0) -> None:
+        check_count("top", top)
+        check_share("score_threshold", score_threshold)
         self.names, self.multi_label = tuple(model.classes), bool(model.multi_label)
         self.top, self.min_score = top, score_threshold
         self.settings: dict[str, Any] = {}

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from baimu.errors import unknown
+from baimu.inference.options import check_count, check_share
 from baimu.inference.pasting import paste_packed
 from baimu.ops.nms import Detected
 from baimu.preprocess import Frame
@@ -32,7 +33,11 @@ class Detecting:
         max_detections: int | None = None,
         classes: Sequence[str] | None = None,
     ) -> None:
+        check_share("score_threshold", score_threshold)
+        check_share("iou_threshold", iou_threshold)
+        check_count("max_detections", max_detections)
         self.names = tuple(model.classes)
+        classes = (classes,) if isinstance(classes, str) else classes
         self.labels = None if classes is None else [label_of(name, self.names) for name in classes]
         self.score_threshold = score_threshold
         settings = {"iou_threshold": iou_threshold, "max_detections": max_detections}

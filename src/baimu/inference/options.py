@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable
+from numbers import Integral, Real
 from typing import Any
 
-from baimu.errors import unknown
+from baimu.errors import ArgumentError, unknown
 
 
 def option_names(maker: Callable[..., Any]) -> list[str]:
@@ -25,3 +26,17 @@ def check_options(kind: str, options: Iterable[str], known: Iterable[str]) -> No
     for name in options:
         if name not in known:
             raise unknown(kind, name, known)
+
+
+def check_share(name: str, value: Any) -> None:
+    """Raise :class:`~baimu.errors.ArgumentError` unless ``value`` is a number in 0…1, or None."""
+    if value is None or (isinstance(value, Real) and 0 <= value <= 1):  # nan is neither
+        return
+    percent = f"; {value:g} % is {value / 100:g}" if isinstance(value, Real) and 1 < value <= 100 else ""
+    raise ArgumentError(f"{name}={value!r}: give a number between 0 and 1{percent}")
+
+
+def check_count(name: str, value: Any, least: int = 1) -> None:
+    """Raise :class:`~baimu.errors.ArgumentError` unless ``value`` is a whole number of at least ``least``, or None."""
+    if value is not None and not (isinstance(value, Integral) and value >= least):
+        raise ArgumentError(f"{name}={value!r}: give a whole number, at least {least}")

@@ -11,8 +11,10 @@ from typing import Any, Literal, get_args
 import torch
 from torch import nn
 
-from baimu.errors import CheckpointError, DataError, unknown
+from baimu.environment import device_of
+from baimu.errors import DataError, unknown
 from baimu.inference.batches import Broken, Ready, group, or_broken, read_ahead
+from baimu.inference.options import check_count
 from baimu.inference.sources import Item
 from baimu.inference.tasks import Task, medium_of, task_of
 from baimu.layers.fold import fold_norms
@@ -94,21 +96,9 @@ def predict(
 
 def load_model(name: str | Path) -> nn.Module:
     """The trained model of a checkpoint, a run folder, or published weights (``name.tag``), as :func:`baimu.load`."""
-    from baimu.weights.catalog import entries, is_tag
     from baimu.weights.checkpoint import load
-    from baimu.zoo import list_models
 
-    if Path(name).exists() or is_tag(str(name)):
-        return load(name)
-    if str(name) in list_models():
-        published = ", ".join(e.tag for e in entries(f"{name}.*")[:3])
-        raise CheckpointError(
-            f"{name}: the name of an untrained model; train it (baimu train {name} --data …) and give its run folder"
-            + (f", or use published weights: {published}" if published else "")
-        )
-    raise CheckpointError(
-        f"{name}: there is no such checkpoint or run folder; check the path, or see baimu weights list"
-    )
+    return load(name)
 
 
 def place(model: nn.Module, device: str | torch.device | None) -> None:
@@ -116,7 +106,7 @@ def place(model: nn.Module, device: str | torch.device | None) -> None:
     if device is None and not isinstance(model, Exported):
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if device is not None:
-        model.to(device)
+        model.to(device if isinstance(model, Exported) else device_of(device))
 
 
 class Predictor:
@@ -137,10 +127,12 @@ class Predictor:
         fold: bool = True,
         **options: Any,
     ) -> None:
+        if precision not in _DTYPES:
+            raise unknown("precision", precision, _DTYPES)
         self.task = task_of(model, task, options)
         self.medium = medium_of(self.task)
         if device is not None:
-            model = model.to(device)
+            model = model.to(device if isinstance(model, Exported) else device_of(device))
         fold = fold and any(isinstance(layer, nn.Conv2d) for layer in model.modules())
         self.model: Any = fold_norms(model) if fold else model
         weights = next(self.model.parameters(), None)
@@ -163,8 +155,8 @@ class Predictor:
         """The result of each item, in order. With ``workers=0`` an item is read when its batch is due, not before."""
         if on_error not in get_args(OnError):
             raise unknown("on_error", on_error, get_args(OnError))
-        if batch_size < 1 or workers < 0:
-            raise ValueError(f"batch_size must be at least 1 and workers at least 0, got {batch_size} and {workers}")
+        check_count("batch_size", batch_size)
+        check_count("workers", workers, 0)
         prepare: Callable[[Item], Any] = partial(self.medium.prepare, preprocess=self.model.preprocess)
         if on_error == "record":
             prepare = partial(or_broken, prepare)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import torch
 from torch import nn
 
 from baimu.datasets.open import open_data, open_source
-from baimu.inference.options import check_options, option_types
+from baimu.inference.options import check_count, check_options, option_types
 from baimu.inference.predictor import Precision, place
 from baimu.inference.tasks import options_of as options_of_predicting
 from baimu.metrics.classification import ClassScores
@@ -52,11 +53,18 @@ def eval(
     network: Any = model if isinstance(model, nn.Module) else load(model)
     task = task_of(network)
     check_options(OPTION, options, options_of(network))
+    check_count("batch_size", batch_size)
+    check_count("workers", workers, 0)
     if val_fraction is not None:
         source = open_data(data, val_fraction=val_fraction, seed=split_seed, **task.opening(network)).val
     else:
         source = open_source(data, split, **task.opening(network))
     source = task.matched(source, network)
+    if problems := getattr(source, "problems", ()):
+        more = f" and {len(problems) - 1:,} more" if len(problems) > 1 else ""
+        warnings.warn(
+            f"{data}: not all is scored as it stands: {problems[0]}{more}; see baimu data check", stacklevel=2
+        )
     place(network, device)
     return task.score_model(
         network, source, batch_size=batch_size, workers=workers, precision=precision, accelerator=None, **options
