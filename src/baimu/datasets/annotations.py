@@ -203,7 +203,7 @@ def assemble(
     more than half a pixel, which is more than rounding).
     """
     if not classes:
-        raise DataError(f"{root}: no object class is defined; a detector needs at least one", "F104")
+        raise DataError(f"{root}: no object class is defined; a detector needs at least one{_first(log)}", "F104")
     if not len(files):
         raise DataError(f"{root}: no image is left to use{_first(log)}", "F103")
     boxes = columns.boxes.astype(np.float64).reshape(-1, 4)

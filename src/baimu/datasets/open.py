@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import difflib
 import os
+from numbers import Real
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from baimu.datasets.formats.csv_columns import split_options
 from baimu.datasets.kinds import ASKED, KINDS, LAST, Found
 from baimu.datasets.source import ImageSource, Splits, TextSource
-from baimu.errors import DataError, unknown
+from baimu.errors import ArgumentError, DataError, nearest_path, unknown
 
 Source = str | os.PathLike[str] | ImageSource | Splits
 
@@ -107,6 +109,8 @@ def _found(source: Any, kind: str | None, options: dict[str, Any]) -> Found:
 def recognise(source: Any, kind: str | None = None, options: dict[str, Any] | None = None) -> Recognised:
     """The kind, format and splits of what a user names. Raises :class:`~baimu.errors.DataError` for nothing known."""
     options = options or {}
+    if kind is not None and kind not in KINDS:
+        raise unknown("kind of data", kind, KINDS)
     if isinstance(source, ImageSource | TextSource):
         _check_kind(source, kind)
         return Recognised(kind or _kind_of(source), "", {"all": lambda: source})
@@ -120,7 +124,7 @@ def recognise(source: Any, kind: str | None = None, options: dict[str, Any] | No
     path = Path(source).expanduser()
     file = split_options(path)[0]
     if not file.exists():
-        raise DataError(f"{file}: there is no such file or folder; check the path (it is read from {Path.cwd()})")
+        raise _absent(str(source), file)
     for of_kind, find in _formats(kind):
         found = KINDS[of_kind].find(find, path, options)
         if found and kind not in (None, of_kind):
@@ -130,6 +134,15 @@ def recognise(source: Any, kind: str | None = None, options: dict[str, Any] | No
     if file.is_dir() and not any(file.iterdir()):
         raise DataError(f"{file}: the folder is empty; {_looked_for(kind)}")
     raise DataError(f"{file}: is no data set that can be recognised; {_looked_for(kind)}")
+
+
+def _absent(source: str, file: Path) -> DataError:
+    if "://" in source:
+        return DataError(f"{source}: is an address; download the data, unpack them and give the folder")
+    if difflib.get_close_matches(source, ["playground"]):
+        return DataError(f"{source}: there is no such file or folder; did you mean playground?")
+    near = nearest_path(file) or f"; check the path (it is read from {Path.cwd()})"
+    return DataError(f"{file}: there is no such file or folder{near}")
 
 
 def _kind_of(source: ImageSource | TextSource) -> str:
@@ -176,9 +189,12 @@ def _whole(found: Found, source: Source) -> Any:
 
 
 def _drawn(whole: Any, fraction: float, seed: int, kind: str) -> Splits:
-    if not 0 < fraction < 1:
-        raise DataError(f"val_fraction must lie between 0 and 1, got {fraction}")
+    if not (isinstance(fraction, Real) and 0 < fraction < 1):
+        raise ArgumentError(f"val_fraction must lie between 0 and 1, got {fraction!r}; 0.2 holds a fifth out")
     if len(whole) < 2:
-        raise DataError(f"{len(whole)} image cannot be split into training and validation; give both, or more images")
+        raise DataError(
+            f"{getattr(whole, 'root', 'the data')}: {len(whole)} image cannot be split into training and validation; "
+            "give both, or more images"
+        )
     count = min(max(round(len(whole) * fraction), 1), len(whole) - 1)
     return Splits(*(whole.select(part.tolist()) for part in KINDS[kind].part(whole, count, seed)))

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from baimu.datasets.images import SUFFIXES, decode_image, find_images, rgb_from_pillow, walk_images
 from baimu.datasets.source import DetectionSource
-from baimu.errors import DataError, ImageError
+from baimu.errors import DataError, ImageError, nearest_path
 from baimu.inference import video
 from baimu.inference.pixels import rgb_from_array, rgb_from_tensor
 
@@ -115,7 +115,8 @@ def _one(element: Any, position: int) -> Item:
         if path.is_file() and path.suffix.lower() not in video.SUFFIXES:
             return _file(path)
         if not path.exists():
-            raise DataError(f"{element}: there is no such file (entry {position} of the list); check the path")
+            near = nearest_path(path) or "; check the path"
+            raise DataError(f"{element}: there is no such file (entry {position} of the list){near}")
         raise DataError(f"{element}: a list holds single images; give a folder or a video by itself")
     raise DataError(f"{name}: cannot look for objects in {type(element).__name__}; give a path, an image or an array")
 
@@ -129,12 +130,14 @@ def _path(path: str) -> Images:
     if here.exists():
         return Images([_file(here)], 1)
     if path.startswith("@"):
-        return Images(map(named_item, _listed(Path(path[1:]))))
+        list_of = Path(path[1:])
+        return Images(_listed_item(name, f"@{list_of}, line {number}") for number, name in _listed(list_of))
     if glob.has_magic(path):
         matches = sorted(Path(match) for match in glob.glob(path, recursive=True))
         images = [p for p in matches if p.suffix.lower() in SUFFIXES and p.is_file()]
-        return _files(images, f"{path}: the pattern matches {len(matches)} files or folders, none of them an image")
-    raise DataError(f"{path}: there is no such file or folder; check the path")
+        none = f"matches {len(matches)} files or folders, none of them an image" if matches else "matches nothing"
+        return _files(images, f"{path}: the pattern {none}")
+    raise DataError(f"{path}: there is no such file or folder{nearest_path(path) or '; check the path'}")
 
 
 def image_names(source: str) -> Iterator[str]:
@@ -166,8 +169,20 @@ def named_item(name: str) -> Item:
     return _file(name)
 
 
-def _listed(file: Path) -> Iterator[str]:
-    """The lines of a text file that are not blank. Raises at once if it cannot be read or names nothing."""
+def _listed_item(name: str, place: str) -> Item:
+    item = named_item(name)
+    return item._replace(read=partial(_read_listed, item.read, place))
+
+
+def _read_listed(read: Callable[[], np.ndarray], place: str) -> np.ndarray:
+    try:
+        return read()
+    except ImageError as error:
+        raise ImageError(f"{error} ({place})") from None
+
+
+def _listed(file: Path) -> Iterator[tuple[int, str]]:
+    """Number and text of the lines that are not blank. Raises at once if the file cannot be read or names nothing."""
     if not file.is_file():
         raise DataError(f"@{file}: there is no such text file; give one with the path of an image a line")
     names = _lines(file)
@@ -177,10 +192,11 @@ def _listed(file: Path) -> Iterator[str]:
     return itertools.chain([first], names)
 
 
-def _lines(file: Path) -> Iterator[str]:
+def _lines(file: Path) -> Iterator[tuple[int, str]]:
     try:
         with file.open(encoding="utf-8-sig") as lines:
-            yield from filter(None, (line.rstrip("\n") for line in lines))
+            numbered = ((number, line.rstrip("\n")) for number, line in enumerate(lines, 1))
+            yield from (pair for pair in numbered if pair[1])
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"@{file}: cannot be read ({error}); give a text file in UTF-8") from None
 
@@ -203,7 +219,7 @@ def _address(source: str, scheme: str, rest: str) -> Images:
 
 def _files(paths: Sequence[Path], complaint: str) -> Images:
     if not paths:
-        raise DataError(f"{complaint} ({', '.join(sorted(SUFFIXES))})")
+        raise DataError(f"{complaint}; give some that end in {', '.join(sorted(SUFFIXES))}")
     return Images([_file(path) for path in paths], len(paths))
 
 
@@ -260,5 +276,6 @@ def _download(url: str) -> np.ndarray:
                 if time.monotonic() > deadline:
                     raise ImageError(f"{url}: took longer than {URL_SECONDS:g} s; download it and give the file")
     except (OSError, ValueError, http.client.HTTPException) as error:
-        raise ImageError(f"{url}: cannot be downloaded ({error})") from None
+        reason = getattr(error, "reason", error)
+        raise ImageError(f"{url}: cannot be downloaded ({reason}); download it yourself and give the file") from None
     return _bytes(bytes(data), url)

@@ -130,7 +130,10 @@ def _opened(address: str, name: str, **options: Any) -> Iterator[Any]:
     try:
         container = av.open(address, **options)
     except (OSError, ValueError, av.FFmpegError) as error:
-        raise DataError(f"{name}: cannot be opened as a video ({error})") from None
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(
+            f"{name}: cannot be opened as a video ({reason}); see whether a player shows it, or convert it to MP4"
+        ) from None
     with container:
         if not container.streams.video:
             raise DataError(f"{name}: holds no pictures; give a video file")

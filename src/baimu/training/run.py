@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 from torch import nn
 
-from baimu.errors import TrainingError
+from baimu.errors import TrainingError, nearest_path
 from baimu.training.results_csv import Row, read_results
 from baimu.weights.archive import read_document
 from baimu.weights.checkpoint import load
@@ -87,8 +87,10 @@ def choose_folder(name: str, out: str | Path | None, resume: bool | str | Path |
             raise TrainingError(
                 f"{folder}: holds a run already ({held}); continue it with resume=True or choose another out"
             )
-    if resume and not folder.is_dir():
-        raise TrainingError(f"{folder}: no run to continue; give the run's folder, or start without resume")
+    if resume and not _begun(folder):
+        raise TrainingError(
+            f"{folder}: no run to continue{nearest_path(folder) or '; give a run folder, or start without resume'}"
+        )
     _make_writable(folder)
     return folder
 
@@ -108,8 +110,13 @@ def _next(name: str) -> Path:
     return RUNS / f"{name}-{max((number for number, _ in _numbered(name)), default=0) + 1}"
 
 
+def _begun(folder: Path) -> bool:
+    """Whether a training got so far as to say what it does."""
+    return any((folder / file).exists() for file in ("recipe.yaml", "last.safetensors"))
+
+
 def _newest(name: str) -> Path:
-    numbered = _numbered(name)
+    numbered = [pair for pair in _numbered(name) if _begun(pair[1])]
     if not numbered:
         raise TrainingError(f"no run of {name} below {RUNS.resolve()} to continue; give its folder as out")
     return numbered[-1][1]

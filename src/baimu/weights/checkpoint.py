@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import warnings
 from collections.abc import Mapping, Sequence
@@ -13,17 +14,18 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from baimu.errors import CheckpointError
+from baimu.errors import CheckpointError, nearest_path
 from baimu.preprocess import Preprocess, preprocess_from_dict
 from baimu.runtimes.exported import open_exported
 from baimu.runtimes.session import format_of
 from baimu.weights.archive import is_archive, read_archive
-from baimu.weights.catalog import entry, is_tag, published, resolve
+from baimu.weights.catalog import entries, entry, is_tag, published, resolve
 from baimu.weights.fit import compare
 from baimu.weights.foreign import read_foreign
 from baimu.weights.keys import COUNTERS
 from baimu.weights.outline import Unfilled
 from baimu.weights.trained import Adopted, Trained, adopt, same_classes, wanted_classes
+from baimu.zoo import index
 
 FORMAT = 1
 """Version of the document. A reader refuses a later one."""
@@ -112,6 +114,8 @@ def read_trained(
     if not path.exists() and is_tag(str(source)):
         known = entry(str(source))
         path = resolve(known.tag)
+    elif not os.path.lexists(path):
+        raise _absent(str(source))
     file = checkpoint_path(path)
     if path.is_dir() or is_archive(file):
         return _read_own(file)
@@ -124,6 +128,22 @@ def read_trained(
         as_, arguments = as_ or known.name, {**known.arguments, **(arguments or {})}
         licence = known.licence
     return replace(read_foreign(file, as_=as_, part=part, arguments=arguments, **given), licence=licence)
+
+
+def _absent(name: str) -> CheckpointError:
+    """What to say of a name that is neither a path nor published weights."""
+    if "://" in name:
+        return CheckpointError(f"{name}: is an address, which is not downloaded from; fetch the file and give its path")
+    if name in index():
+        published = ", ".join(e.tag for e in entries(f"{name}.*")[:3])
+        return CheckpointError(
+            f"{name}: the name of an untrained model; train it (baimu train {name} --data …) and give its run folder"
+            + (f", or use published weights: {published}" if published else "")
+        )
+    near = nearest_path(name)
+    return CheckpointError(
+        f"{name}: there is no such checkpoint or run folder{near or '; check the path, or see baimu weights list'}"
+    )
 
 
 def _read_own(file: Path) -> Trained:

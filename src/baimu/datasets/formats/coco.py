@@ -141,18 +141,20 @@ def load_coco(file: Path, *, outlines: bool = True) -> dict[str, Any]:
     finally:
         if collecting:
             gc.enable()
-    if not isinstance(data, dict) or not all(isinstance(data.get(k), list) for k in ("images", "categories")):
+    lacking = [k for k in ("images", "categories") if not isinstance(data, dict) or not isinstance(data.get(k), list)]
+    if lacking:
         raise DataError(
-            f"{file}: is not a COCO detection file: it needs the lists 'images', 'annotations', 'categories'",
+            f"{file}: is not a COCO detection file: of the lists 'images', 'annotations', 'categories' it lacks "
+            f"{' and '.join(map(repr, lacking))}; export the annotations again",
             "F102",
         )
     return data
 
 
 def _looks_like_coco(file: Path) -> bool:
-    """Whether the file names COCO's lists; keys may stand anywhere, so the whole text is searched."""
+    """Whether the file names COCO's lists, all but one at least; keys may stand anywhere in the text."""
     text = file.read_bytes() if file.is_file() else b""
-    return b'"images"' in text and b'"categories"' in text
+    return sum(name in text for name in (b'"images"', b'"annotations"', b'"categories"')) >= 2
 
 
 def _matrix(boxes: list[Any]) -> np.ndarray:

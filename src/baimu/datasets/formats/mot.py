@@ -90,7 +90,8 @@ def read_mot(file: str | Path, log: ProblemLog | None = None) -> TrackRows:
     try:
         lines = file.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{file}: cannot be read ({error}); give a MOTChallenge text file", "F101") from None
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"{file}: cannot be read ({reason}); give a MOTChallenge text file", "F101") from None
     table = np.full((len(lines), 10), -1.0)
     used = np.zeros(len(lines), bool)
     for number, line in enumerate(lines):

@@ -205,11 +205,17 @@ def _class_names(root: Path) -> list[str]:
     )
 
 
+def _told(error: Exception) -> str:
+    """One line of what YAML says in several: where, and what it met."""
+    mark = getattr(error, "problem_mark", None)
+    return str(error) if mark is None else f"line {mark.line + 1}: {getattr(error, 'problem', error)}"
+
+
 def _from_yaml(file: Path, masks: bool) -> dict[str, Callable[[], FileSource]]:
     try:
         data = yaml.safe_load(file.read_text("utf-8-sig"))
     except (yaml.YAMLError, OSError, ValueError) as error:
-        raise DataError(f"{file}: cannot be read as YAML ({error})", "F101") from None
+        raise DataError(f"{file}: cannot be read as YAML ({_told(error)}); mend it there", "F101") from None
     if not isinstance(data, dict) or not any(data.get(k) for k in ("train", "val", "test")):
         raise DataError(f"{file}: needs at least 'train' (a folder of images) and 'names' (the class names)", "F102")
     root, classes = _yaml_root(file, data), _yaml_names(file, data)
