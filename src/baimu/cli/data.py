@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +15,8 @@ class DataVerbs(TyperGroup):
 
     def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:
         if args and args[0] not in self.commands and args[0] != "--help":
-            args = ["summary", *args]
+            mistyped = get_close_matches(args[0], self.commands) and not Path(args[0]).exists()
+            args = args if mistyped else ["summary", *args]
         return super().parse_args(ctx, args)
 
 
@@ -140,6 +142,8 @@ def view(
     """
     import baimu
 
+    if out.suffix.lower() not in (".jpg", ".jpeg", ".png", ".webp"):
+        raise typer.BadParameter(f"{out}: name a picture that ends in .jpg, .png or .webp", param_hint="--out")
     names = [name.strip() for name in classes.split(",")] if classes else None
     sheet = baimu.view_data(source, split=split, kind=kind, count=count, classes=names, seed=seed, cell=cell)
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -41,6 +41,14 @@ class Verbs(TyperGroup):
                 raise
             typer.secho(f"baimu: {error}", fg=typer.colors.RED, err=True)
             raise typer.Exit(2) from None
+        except OSError as error:  # of a file that the user named; one without a name is a fault of ours
+            if ctx.params["debug"] or error.filename is None or isinstance(error, ChildProcessError | ConnectionError):
+                raise
+            told = (
+                f"baimu: {error.filename}: {error.strerror}; check the path, its permissions and the space on the disk"
+            )
+            typer.secho(told, fg=typer.colors.RED, err=True)
+            raise typer.Exit(2) from None
 
 
 app = typer.Typer(cls=Verbs, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)

@@ -59,7 +59,10 @@ def track(
     Example: baimu track ball.mp4 --model runs/siamfc --box 120,80,40,40
     """
     from baimu.cli.settings import parse_settings
+    from baimu.datasets.formats.mot import read_mot
     from baimu.inference.saving_tracks import TEXT, save_tracks
+
+    true = None if truth is None else read_mot(truth)  # before anything is followed: it may not be there
 
     def report(found: Tracks) -> None:
         typer.echo(f"{found.source}: {found.summary}")
@@ -70,11 +73,11 @@ def track(
     text = (out.parent if out.suffix else out) / TEXT
     seen = {number for found in told for number in found.ids.tolist()}
     typer.echo(f"{len(seen)} tracks in {len(told)} frames → {out}, {text}")
-    if truth is not None:
-        from baimu.datasets.formats.mot import TrackRows, read_mot
+    if true is not None:
+        from baimu.datasets.formats.mot import TrackRows
         from baimu.metrics.mot import score_tracks, without_distractors
 
-        name, true, found = Path(source).name, read_mot(truth), TrackRows.of_tracks(told)
+        name, found = Path(source).name, TrackRows.of_tracks(told)
         true, found = without_distractors(true, found) if mot17 else (true, found)
         typer.echo(str(score_tracks({name: true}, {name: found})))
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from baimu.deploy.calibrating import calibration_inputs
 from baimu.deploy.graph import KINDS, Graph, Kind, example, facts_of
 from baimu.deploy.proof import prove, samples
-from baimu.errors import BaimuError, unknown
+from baimu.errors import ArgumentError, BaimuError, unknown
 from baimu.inference.predictor import load_model
 from baimu.layers.fold import fold_norms
 from baimu.runtimes.card import Card
@@ -162,6 +162,8 @@ def _shape(network: Any, size: int | tuple[int, int] | None) -> Shape:
         return Shape((0, 0), False, False)
     p = network.preprocess
     if size is not None:
+        if not isinstance(size, int) and len(size) != 2:
+            raise ArgumentError(f"size={size!r}: give a side, or height and width, in pixels")
         height, width = (size, size) if isinstance(size, int) else size
         step = max(p.pad_to, getattr(network, "multiple", 1))
         if height % step or width % step or min(height, width) < 1:

@@ -38,7 +38,7 @@ class Mapped(NamedTuple):
 
 def predict_many(
     model: str | Path,
-    sources: Sequence[str],
+    sources: str | Path | Sequence[str],
     out: str | Path,
     *,
     json: TextIO | None = None,
@@ -72,6 +72,7 @@ def predict_many(
         ray = extra("ray")
     except ImportError as error:
         raise BaimuError(f"--engine ray: {error}") from None
+    sources = [str(sources)] if isinstance(sources, str | Path) else sources
     out, maps = Path(out), None if maps is None else Path(maps)
     _check(model, device, options)
     shipment = pack(model)

@@ -118,9 +118,13 @@ class Explaining:
         self.settings: dict[str, Any] = {}
         out = getattr(getattr(model, "backbone", None), "out", ())
         if not out:
-            raise BaimuError(f"{type(model).__name__}: has no backbone whose maps could be explained")
+            raise BaimuError(
+                f"{type(model).__name__}: has no backbone whose maps could be explained; classifiers and detectors have"
+            )
         if level is not None and level not in out:
-            raise BaimuError(f"level {level} is not among the maps of this backbone: {', '.join(map(str, out))}")
+            raise BaimuError(
+                f"level {level} is not among the maps of this backbone; give one of {', '.join(map(str, out))}"
+            )
         if detection is not None and not self.pads:
             raise BaimuError("a classifier has no detections; leave detection away")
         methods = {"grad_cam": grad_cam, "hires_cam": hires_cam}

@@ -13,7 +13,7 @@ from torch import nn
 
 from baimu.datasets.formats.mot import TrackRows, is_sequence, open_sequence, read_mot
 from baimu.datasets.images import image_size
-from baimu.errors import BaimuError, DataError, unknown
+from baimu.errors import ArgumentError, BaimuError, DataError, unknown
 from baimu.inference.options import check_options, option_names
 from baimu.inference.predictor import Predictor, load_model, place
 from baimu.inference.sources import Images, open_images
@@ -22,6 +22,7 @@ from baimu.tracking.bytetrack import ByteTrack
 from baimu.tracking.deepsort import DeepSort, Embed
 from baimu.tracking.sort import Sort
 
+_DETECT = ("detection", "instance_segmentation")
 LEAST_SCORE = 0.3
 """Of detections, for trackers that have no use for lower ones."""
 
@@ -75,14 +76,19 @@ def track(
     network: Any = load_model(model) if isinstance(model, str | Path) else model
     if getattr(network, "task", None) == "tracking":
         if box is None:
-            raise BaimuError("a tracker of one object needs box=(x1, y1, x2, y2), where it is in the first frame")
+            raise BaimuError(
+                "a tracker of one object needs to know where it is in the first frame: box=(x1, y1, x2, y2), or on the "
+                "command line --box X,Y,WIDTH,HEIGHT"
+            )
         place(network, device)
         results = follow(images, network.tracker(**_known(options, network)), np.asarray(box, float))
     else:
         if box is not None:
             raise BaimuError("box is for a tracker of one object, such as a trained siamfc_alexnet; leave it away")
         if (network is None) == (detections is None):
-            raise BaimuError("give a model that detects or detections, one of the two")
+            raise BaimuError("what is to be followed? Give model, a detector, or detections, one of the two")
+        if network is not None and network.task not in _DETECT:
+            raise BaimuError(f"model: is one of {network.task}, which finds no boxes; give a detector")
         associating = _associating(tracker, embed, device, options)
         least = getattr(associating, "low", LEAST_SCORE) if min_score is None else min_score
         if network is not None:
@@ -127,6 +133,8 @@ def _associating(
     if not isinstance(tracker, str):
         if options:
             raise BaimuError(f"{', '.join(options)}: options are for a tracker by name; this one is made already")
+        if not hasattr(tracker, "update"):
+            raise ArgumentError(f"tracker={tracker!r}: give one of {', '.join(TRACKERS)}, or an object with update()")
         return tracker
     if tracker not in TRACKERS:
         raise unknown("tracker", tracker, TRACKERS)

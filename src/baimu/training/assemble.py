@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import deepcopy
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from accelerate.state import AcceleratorState, GradientState
 from accelerate.utils import DistributedDataParallelKwargs, DistributedType
 from torch import nn
 
-from baimu.errors import TrainingError
+from baimu.errors import TrainingError, unknown
 from baimu.recipes import Recipe
 from baimu.training.ema import moving_average
 from baimu.training.finite import FiniteWatch
@@ -30,8 +31,21 @@ from baimu.training.step import Phase, TrainStep
 if TYPE_CHECKING:
     from baimu.training.tasks import Task
 
+TRACKERS = ("tensorboard", "wandb", "mlflow")
+"""What follows a training elsewhere, by its name and its package's."""
 _UNSHARDED = {"ema_decay": "moving average", "l0": "gates", "precise_bn_batches": "precise batch norm"}
 """Recipe fields that FSDP leaves no room for, and what they ask for."""
+
+
+def check_trackers(names: Sequence[Any]) -> None:
+    """Raise for a tracker that there is not, and for one whose package is not installed."""
+    for name in names:
+        if not isinstance(name, str):
+            continue  # an object of Accelerate's is what it is
+        if name not in TRACKERS:
+            raise unknown("tracker", name, TRACKERS)
+        if find_spec(name) is None:
+            raise TrainingError(f"tracker={name}: its package is not installed; pip install 'baimu[{name}]'")
 
 
 def build_accelerator(recipe: Recipe, folder: Path, tracker: str | Sequence[str] | None = None) -> Accelerator:
@@ -44,6 +58,7 @@ def build_accelerator(recipe: Recipe, folder: Path, tracker: str | Sequence[str]
     AcceleratorState._reset_state()  # a training before this one in the same process may have had another precision
     GradientState._reset_state()
     names: list[Any] = [tracker] if isinstance(tracker, str) else list(tracker or ())
+    check_trackers(names)
     accelerator = Accelerator(
         cpu=cpu_only(),
         mixed_precision="no" if recipe.precision == "fp32" else recipe.precision,

@@ -52,7 +52,7 @@ def demo(out: str | Path = "runs/demo", **changes: Any) -> Run:
 
 def _free(out: Path) -> Path:
     number, folder = 1, out
-    while folder.exists() and any(folder.iterdir()):
+    while folder.is_dir() and any(folder.iterdir()):
         number += 1
         folder = out.with_name(f"{out.name}-{number}")
     return folder
