@@ -80,8 +80,8 @@ def nearest_path(path: str | PathLike[str]) -> str:
     if path.exists():
         return ""
     try:
-        names = [entry.name for entry in islice(path.parent.iterdir(), LISTED)]
+        there = {entry.stem: entry for entry in islice(path.parent.iterdir(), LISTED)}  # endings alike say nothing
     except OSError:
         return ""
-    near = difflib.get_close_matches(path.name, names, 1, 0.75)
-    return f"; did you mean {path.with_name(near[0])}?" if near else ""
+    near = difflib.get_close_matches(path.stem, there, 1, 0.75)
+    return f"; did you mean {there[near[0]]}?" if near else ""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Iterable
-from numbers import Integral, Real
-from typing import Any
+from operator import index
+from typing import Any, SupportsFloat, SupportsIndex
 
 from baimu.errors import ArgumentError, unknown
 
@@ -30,13 +31,14 @@ def check_options(kind: str, options: Iterable[str], known: Iterable[str]) -> No
 
 def check_share(name: str, value: Any) -> None:
     """Raise :class:`~baimu.errors.ArgumentError` unless ``value`` is a number in 0…1, or None."""
-    if value is None or (isinstance(value, Real) and 0 <= value <= 1):  # nan is neither
+    number = float(value) if isinstance(value, SupportsFloat) else math.nan
+    if value is None or 0 <= number <= 1:
         return
-    percent = f"; {value:g} % is {value / 100:g}" if isinstance(value, Real) and 1 < value <= 100 else ""
+    percent = f"; {number:g} % is {number / 100:g}" if 1 < number <= 100 else ""
     raise ArgumentError(f"{name}={value!r}: give a number between 0 and 1{percent}")
 
 
 def check_count(name: str, value: Any, least: int = 1) -> None:
     """Raise :class:`~baimu.errors.ArgumentError` unless ``value`` is a whole number of at least ``least``, or None."""
-    if value is not None and not (isinstance(value, Integral) and value >= least):
+    if value is not None and not (isinstance(value, SupportsIndex) and index(value) >= least):
         raise ArgumentError(f"{name}={value!r}: give a whole number, at least {least}")
