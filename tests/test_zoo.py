@@ -8,7 +8,7 @@ from dataclasses import asdict
 import pytest
 
 from baimu import zoo
-from baimu.errors import UnknownNameError
+from baimu.errors import ArgumentError, BaimuError, UnknownNameError
 
 
 def test_the_index_equals_the_decorators() -> None:
@@ -46,8 +46,19 @@ def test_an_unknown_name_offers_the_nearest(ask) -> None:
 
 
 def test_an_unknown_argument_names_the_model_and_the_argument() -> None:
-    with pytest.raises(TypeError, match=r"fcos_r18_fpn.*num_class"):
+    with pytest.raises(UnknownNameError, match=r"fcos_r18_fpn 'num_class'\. Did you mean num_classes"):
         zoo.create_model("fcos_r18_fpn", num_class=3)
+    with pytest.raises(UnknownNameError, match=r"resnet18 'drpout'\. Did you mean dropout"):
+        zoo.create_model("resnet18", drpout=0.1)
+    with pytest.raises(UnknownNameError, match=r"fcos_r18_fpn 'score_treshold'\. Did you mean score_threshold"):
+        zoo.create_model("fcos_r18_fpn", score_treshold=0.1)
+
+
+def test_a_value_that_cannot_be_is_both_our_error_and_pythons() -> None:
+    for wrong in ("three", 2.5, True, 0):
+        with pytest.raises(ArgumentError, match="squeezenet1_1: num_classes") as raised:
+            zoo.create_model("squeezenet1_1", num_classes=wrong)
+        assert all(isinstance(raised.value, kind) for kind in (BaimuError, ValueError, TypeError))
 
 
 def test_the_spec_rebuilds_the_model() -> None:

@@ -8,6 +8,7 @@ import importlib
 import inspect
 import json
 import re
+import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from importlib import resources
@@ -175,7 +176,7 @@ def _arguments_of(build: Callable[..., Any]) -> list[str]:
     makers = [build] if made_of is None else [build, made_of]
     for maker in list(makers):
         kind = inspect.signature(maker).return_annotation
-        kind = maker.__globals__.get(kind) if isinstance(kind, str) else kind
+        kind = vars(sys.modules[maker.__module__]).get(kind) if isinstance(kind, str) else kind
         makers += [kind] if inspect.isclass(kind) else []
     if made_of is not None:
         makers.append(importlib.import_module("baimu.classification.classifier").Classifier)

@@ -86,7 +86,7 @@ ROWS = (
         "explain {classifier.safetensors} {photo.jpg} --level 9",
         "not among the maps",
         "level 9",
-        "give one of 2, 3, 4",
+        "2, 3, 4; give one of them",
     ),
     Mistake(
         "detection of a classifier",
@@ -96,7 +96,7 @@ ROWS = (
         "leave detection away",
     ),
     Mistake(
-        "tracking with nothing", "track {photos}", "what is to be followed", "detections", "Give model, a detector"
+        "tracking with nothing", "track {photos}", "what is to be followed", "detections", "give a model that detects"
     ),
     Mistake("no box to follow", FOLLOW, "needs to know where it is", "first frame", "--box X,Y,WIDTH,HEIGHT"),
     Mistake("box of three numbers", f"{FOLLOW} --box 1,2,3", "'1,2,3' is not", "--box", "left,top,width,height"),

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from baimu.datasets.formats.csv_columns import split_options
 from baimu.datasets.kinds import ASKED, KINDS, LAST, Found
 from baimu.datasets.source import ImageSource, Splits, TextSource
-from baimu.errors import ArgumentError, DataError, nearest_path, unknown
+from baimu.errors import DataError, nearest_path, unknown
 
 Source = str | os.PathLike[str] | ImageSource | Splits
 
@@ -190,7 +190,7 @@ def _whole(found: Found, source: Source) -> Any:
 
 def _drawn(whole: Any, fraction: float, seed: int, kind: str) -> Splits:
     if not (isinstance(fraction, Real) and 0 < fraction < 1):
-        raise ArgumentError(f"val_fraction must lie between 0 and 1, got {fraction!r}; 0.2 holds a fifth out")
+        raise DataError(f"val_fraction must lie between 0 and 1, got {fraction!r}; 0.2 holds a fifth out")
     if len(whole) < 2:
         raise DataError(
             f"{getattr(whole, 'root', 'the data')}: {len(whole)} image cannot be split into training and validation; "

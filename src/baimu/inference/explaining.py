@@ -123,7 +123,7 @@ class Explaining:
             )
         if level is not None and level not in out:
             raise BaimuError(
-                f"level {level} is not among the maps of this backbone; give one of {', '.join(map(str, out))}"
+                f"level {level} is not among the maps of this backbone: {', '.join(map(str, out))}; give one of them"
             )
         if detection is not None and not self.pads:
             raise BaimuError("a classifier has no detections; leave detection away")

@@ -86,7 +86,7 @@ def track(
         if box is not None:
             raise BaimuError("box is for a tracker of one object, such as a trained siamfc_alexnet; leave it away")
         if (network is None) == (detections is None):
-            raise BaimuError("what is to be followed? Give model, a detector, or detections, one of the two")
+            raise BaimuError("give a model that detects or detections, one of the two: what is to be followed?")
         if network is not None and network.task not in _DETECT:
             raise BaimuError(f"model: is one of {network.task}, which finds no boxes; give a detector")
         associating = _associating(tracker, embed, device, options)

@@ -12,7 +12,7 @@ from torch import Size, nn
 from torch.overrides import TorchFunctionMode
 
 from baimu import zoo
-from baimu.errors import CheckpointError
+from baimu.errors import CheckpointError, UnknownNameError
 from baimu.preprocess import Preprocess, imagenet
 from baimu.weights.classes import ClassAxis, class_axes
 
@@ -72,7 +72,7 @@ def build(name: str, arguments: Mapping[str, Any]) -> nn.Module:
     """The network of a catalogue entry; :class:`~baimu.errors.CheckpointError` for arguments that it does not take."""
     try:
         return zoo.create_model(name, **arguments)
-    except TypeError as error:
+    except (TypeError, UnknownNameError) as error:
         raise CheckpointError(f"{name} cannot be built as these weights need it: {error}") from None
 
 
