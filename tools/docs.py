@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from measured import equality
 from method_pages import export_matrix, method_pages
 from page_text import DOCS, NOTE, ROOT, markdown, signature, table
 
@@ -144,7 +145,13 @@ def generate() -> dict[Path, str]:
     """Path → text of every page that has something generated in it."""
     methods, pages = method_pages()
     pages |= {"cli.md": cli_page(), "api.md": api_page(), "data_rules.md": rules_page()}
-    parts = {"recipe": recipe_fields(), "methods": methods, "exports": export_matrix(), "sabotage": sabotage()}
+    parts = {
+        "recipe": recipe_fields(),
+        "methods": methods,
+        "exports": export_matrix(),
+        "sabotage": sabotage(),
+        "equality": equality(),
+    }
     for path in DOCS.glob("*.md"):
         text = path.read_text(encoding="utf-8")
         for name in re.findall(r"<!-- generated: (\w+) -->", text):

@@ -15,7 +15,7 @@ from baimu.datasets.batches import Batches
 from baimu.datasets.class_batches import eval_class_batches, shares_of, train_class_batches
 from baimu.datasets.labels import LabelSource
 from baimu.datasets.source import ClassificationSource, Splits
-from baimu.errors import BaimuError, CheckpointError, TrainingError
+from baimu.errors import BaimuError, CheckpointError, TrainingError, UnknownNameError
 from baimu.inference.predictor import Precision, Predictor
 from baimu.metrics.classification import ClassScores, figure_names, score
 from baimu.recipes import Recipe
@@ -51,7 +51,7 @@ class ClassificationTask(Share):
         if scratch and side <= SMALL and "small_images" not in arguments:
             try:
                 return zoo.create_model(name, small_images=True, **own), f"built for small images ({side} pixels)"
-            except TypeError as error:
+            except (TypeError, UnknownNameError) as error:
                 if "small_images" not in str(error):
                     raise
         return zoo.create_model(name, **own), ""
