@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -44,7 +45,7 @@ def lay_out(folder: Path) -> None:
 def _write_models(folder: Path) -> None:
     torch.manual_seed(0)
     for name, (network, arguments, classes) in NETWORKS.items():
-        model = create_model(network, **arguments)
+        model: Any = create_model(network, **arguments)
         if name in ("detector", "classifier"):
             model.preprocess = model.preprocess.replace(size=64)
         if classes:

@@ -43,7 +43,7 @@ ROWS = (
     Mistake("detections of five columns", "track {photos} --detections {det.txt}", "is not frame,id", "{det.txt}, line 1", "left,top,width,height"),
     Mistake("truth that is gone", "track {photos} --detections {good_det.txt} --truth {gone.txt}", "cannot be read", "{gone.txt}", "give a"),
     Mistake("classifier to index with", "index {photos} --model {classifier.safetensors}", "model for classification", "{classifier", "give an embedder"),
-    Mistake("picture for an index", "search {photo.jpg} {photo.jpg}", "is no index", "{photo.jpg}", "make one with: baimu index"),
+    Mistake("picture for an index", "search {photo.jpg} {photo.jpg}", "not a safetensors file", "{photo.jpg}", "an index is made with: baimu index"),
     Mistake("index that is gone", "search {gone.index} {photo.jpg}", "no such index", "{gone.index}", "make it with: baimu index"),
     Mistake("segmenter to explain", "explain {segmenter.safetensors} {photo.jpg}", "has no backbone", "Segmenter", "classifiers and detectors"),
     Mistake("export of what is not there", "export {gone.safetensors}", "no such checkpoint", "{gone.safetensors}", "check the path"),

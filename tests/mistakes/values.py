@@ -100,7 +100,7 @@ ROWS = (
     ),
     Mistake("no box to follow", FOLLOW, "needs to know where it is", "first frame", "--box X,Y,WIDTH,HEIGHT"),
     Mistake("box of three numbers", f"{FOLLOW} --box 1,2,3", "'1,2,3' is not", "--box", "left,top,width,height"),
-    Mistake("box beside the picture", f"{FOLLOW} --box 500,500,20,20", "no area", "photos/a.jpg", "frame of 60 x 40"),
+    Mistake("box beside the picture", f"{FOLLOW} --box 500,500,20,20", "no area", "photos/a.jpg", "give one in it"),
     Mistake(
         "box for many objects",
         "track {photos} --detections {good_det.txt} --box 1,1,20,20",

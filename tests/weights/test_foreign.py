@@ -268,9 +268,7 @@ def test_wrong_files_are_refused_with_the_share_and_nothing_is_loaded(tmp_path: 
     (tmp_path / "b.pth").write_text("<!DOCTYPE html><html></html>")
     with pytest.raises(CheckpointError, match=r"b\.pth"):
         baimu.load(tmp_path / "b.pth")
-    with pytest.raises(
-        CheckpointError, match=r"c\.pth: there is no such checkpoint or run folder; did you mean .*b\.pth"
-    ):
+    with pytest.raises(CheckpointError, match=r"c\.pth: there is no such checkpoint or run folder"):
         baimu.load(tmp_path / "c.pth")
 
 

@@ -18,9 +18,14 @@ def rgb_from_array(array: np.ndarray, name: str) -> np.ndarray:
     if array.ndim == 2:
         array = array[:, :, None]
     if array.ndim != 3 or array.shape[2] not in (1, 3, 4):
-        raise ImageError(f"{name}: an array must be (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), got {array.shape}")
+        turned = (
+            "; put the channels last: array.transpose(1, 2, 0)" if array.ndim == 3 and len(array) in (1, 3, 4) else ""
+        )
+        raise ImageError(
+            f"{name}: an array must be (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), got {array.shape}{turned}"
+        )
     if 0 in array.shape:
-        raise ImageError(f"{name}: has no pixels, its shape is {array.shape}")
+        raise ImageError(f"{name}: has no pixels, its shape is {array.shape}; see where it was cut or read")
     pixels = _to_uint8(array, name)
     if pixels.shape[2] == 4:
         alpha = pixels[:, :, 3:].astype(np.uint32)
@@ -36,9 +41,11 @@ def rgb_from_tensor(tensor: Tensor, name: str) -> np.ndarray:
     if tensor.ndim == 3 and tensor.shape[0] in (1, 3, 4):
         tensor = tensor.permute(1, 2, 0)
     elif tensor.ndim != 2:
-        raise ImageError(
-            f"{name}: a tensor must be (C, H, W) with C of 1, 3 or 4, or (H, W), got {tuple(tensor.shape)}"
+        shape = tuple(tensor.shape)
+        turned = (
+            "; put the channels first: tensor.permute(2, 0, 1)" if len(shape) == 3 and shape[2] in (1, 3, 4) else ""
         )
+        raise ImageError(f"{name}: a tensor must be (C, H, W) with C of 1, 3 or 4, or (H, W), got {shape}{turned}")
     tensor = tensor.detach().cpu()
     if tensor.is_floating_point():
         tensor = tensor.float()  # numpy knows no bfloat16

@@ -14,12 +14,12 @@ import torch
 from torch import nn
 
 from baimu.datasets.images import decode_image
-from baimu.errors import DataError, unknown
+from baimu.errors import CheckpointError, DataError, unknown
 from baimu.inference.predictor import Precision, Predictor, load_model
 from baimu.inference.sources import open_images
 from baimu.results import Embedding, Match, Matches
 from baimu.results.result import extra
-from baimu.weights.archive import is_archive, read_archive, write_archive
+from baimu.weights.archive import read_archive, write_archive
 
 SUFFIX = ".index"
 FORMAT = 1
@@ -67,9 +67,10 @@ class Index:
             raise DataError(
                 f"{path}: there is no such index; make it with: baimu index FOLDER --model RUN --out {path}"
             )
-        if not is_archive(path):
-            raise DataError(f"{path}: is no index; make one with: baimu index FOLDER --model RUN")
-        tensors, document = read_archive(path)
+        try:
+            tensors, document = read_archive(path)
+        except CheckpointError as error:
+            raise CheckpointError(f"{error}; an index is made with: baimu index FOLDER --model RUN") from None
         if document.get("index") != FORMAT:
             found = "a checkpoint" if "index" not in document else f"of version {document['index']}"
             raise DataError(f"{path}: is {found}, not an index of version {FORMAT}; make one with baimu index")

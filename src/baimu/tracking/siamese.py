@@ -98,7 +98,8 @@ class Target:
         height, width = frame.shape[:2]
         if not (x1 < x2 and y1 < y2 and x1 < width and y1 < height and x2 > 0 and y2 > 0):
             raise ValueError(
-                f"box {list(map(float, box))} (x1, y1, x2, y2) has no area in a frame of {width} x {height}"
+                f"box {list(map(float, box))} (x1, y1, x2, y2) has no area in a frame of {width} x {height}; "
+                "give one in it, in its pixels"
             )
         return cls((x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1)
 

@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 from collections.abc import Sequence
+from typing import Any, Literal
 
 import numpy as np
 from pycocotools import mask as coco_masks
@@ -33,9 +34,9 @@ def xyxy(x: float, y: float, w: float, h: float) -> tuple[float, float, float, f
     return (x, y, x + w, y + h)
 
 
-def pycocotools(source: ArraySource, results: Sequence[Detections], kind: str = "bbox") -> COCOeval:
+def pycocotools(source: ArraySource, results: Sequence[Detections], kind: Literal["bbox", "segm"] = "bbox") -> Any:
     """pycocotools' evaluation of the same data set and detections, which go through the rows of a result file."""
-    truth = COCO()
+    truth: Any = COCO()
     truth.dataset = {
         "images": [{"id": i, "height": HEIGHT, "width": WIDTH} for i in source.ids],
         "categories": [{"id": c, "name": str(c)} for c in source.category_ids],
@@ -49,10 +50,10 @@ def pycocotools(source: ArraySource, results: Sequence[Detections], kind: str = 
     ]
     with contextlib.redirect_stdout(io.StringIO()):
         truth.createIndex()
+        answer: Any = COCO()
         if rows:
             answer = truth.loadRes(rows)
         else:  # loadRes([]) fails in pycocotools
-            answer = COCO()
             answer.dataset = {**truth.dataset, "annotations": []}
             answer.createIndex()
         evaluation = COCOeval(truth, answer, kind)
@@ -206,7 +207,7 @@ def _defined(values: np.ndarray) -> np.ndarray:
     return np.where(values < 0, np.nan, values)
 
 
-def _side(theirs: COCOeval, source: ArraySource, names: Sequence[str]) -> dict[str, np.ndarray]:
+def _side(theirs: Any, source: ArraySource, names: Sequence[str]) -> dict[str, np.ndarray]:
     """The twelve figures, and each class's curve at IoU .5 with the scores where its recalls are reached."""
     order = np.argsort(np.argsort(source.category_ids))
     precision = _defined(theirs.eval["precision"][0][:, order, 0, 2].T)
