@@ -7,13 +7,12 @@ Whole pages: cli.md, api.md, data_rules.md, methods/*.md. Parts of pages stand b
 from __future__ import annotations
 
 import inspect
-import json
 import re
 import sys
 from pathlib import Path
 from typing import Any
 
-from measured import equality
+from measured import equality, sabotage
 from method_pages import export_matrix, method_pages
 from page_text import DOCS, NOTE, ROOT, markdown, signature, table
 
@@ -121,24 +120,6 @@ def rules_page() -> str:
             rows.append((f"`{rule.code}`", severity, rule.title, rule.mend, rule.fix))
         parts.append(f"\n## {theme}\n\n{table(('code', 'severity', 'what', 'mend', '--fix'), rows)}")
     return "".join(parts)
-
-
-def sabotage() -> str:
-    """Faults that ``make sabotage`` planted: what each would do, where it was, and which test told of it."""
-    seen = json.loads((ROOT / "benchmarks/results/sabotage.json").read_text(encoding="utf-8"))
-    caught = sum(row["caught_by"] is not None for row in seen.values())
-    minutes = sum(row["cpu_seconds"] for row in seen.values()) / 60
-    rows = [
-        (
-            f"`{name}`",
-            row["harm"],
-            f"`{row['file'].removeprefix('src/baimu/')}`",
-            f"`{row['caught_by'].removeprefix('tests/')}`" if row["caught_by"] else "**no test**",
-        )
-        for name, row in seen.items()
-    ]
-    columns = ("fault", "what a user would get", "planted in", "caught by")
-    return f"{caught} of {len(seen)} faults were caught, in {minutes:.1f} minutes of CPU.\n\n{table(columns, rows)}"
 
 
 def generate() -> dict[Path, str]:

@@ -19,3 +19,21 @@ def equality() -> str:
         rows.append((metric, found["reference"] + (f" ({versions})" if versions else ""), *counts, hard))
     columns = ("metric", "reference", "cases", "without any difference", "largest difference", "beyond tolerance")
     return table((*columns, "cases with"), rows)
+
+
+def sabotage() -> str:
+    """Faults that ``make sabotage`` planted: what each would do, where it was, and which test told of it."""
+    seen = json.loads((ROOT / "benchmarks/results/sabotage.json").read_text(encoding="utf-8"))
+    caught = sum(row["caught_by"] is not None for row in seen.values())
+    minutes = sum(row["cpu_seconds"] for row in seen.values()) / 60
+    rows = [
+        (
+            f"`{name}`",
+            row["harm"],
+            f"`{row['file'].removeprefix('src/baimu/')}`",
+            f"`{row['caught_by'].removeprefix('tests/')}`" if row["caught_by"] else "**no test**",
+        )
+        for name, row in seen.items()
+    ]
+    columns = ("fault", "what a user would get", "planted in", "caught by")
+    return f"{caught} of {len(seen)} faults were caught, in {minutes:.1f} minutes of CPU.\n\n{table(columns, rows)}"
