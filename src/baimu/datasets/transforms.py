@@ -7,6 +7,7 @@ part of the old box. A sample without objects is a sample like any other.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -25,6 +26,10 @@ MIN_VISIBLE = 0.25
 
 SMALLEST_CROP = 0.6
 """A random crop keeps at least this share of each side."""
+
+WHOLE = 1 << 26
+"""Pixels to which an image is scaled as a whole before the middle is cut out of it: one of 1 x 65535 would become
+billions. Of such a one the middle alone is scaled, and pixels beyond its edge are not looked at."""
 
 RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
@@ -60,6 +65,10 @@ def to_input(image: np.ndarray, preprocess: Preprocess) -> tuple[np.ndarray, Fra
     """The part of ``image`` that the network gets, as uint8 at its input size without padding, and where it lies."""
     frame = preprocess.frame(*image.shape[:2])
     top, left = max(0, -frame.top), max(0, -frame.left)
+    if math.prod(frame.scaled) > WHOLE:
+        seen = np.array([left, top, left + frame.size[1], top + frame.size[0]]) / ([frame.scale_x, frame.scale_y] * 2)
+        how = RESAMPLING[preprocess.interpolation]
+        return np.asarray(Image.fromarray(image).resize(frame.size[::-1], how, box=tuple(seen.tolist()))), frame
     scaled = resize_image(image, frame.scaled, preprocess.interpolation)
     return scaled[top : top + frame.size[0], left : left + frame.size[1]], frame
 
