@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import io
 import os
-import stat
-from collections.abc import Iterator
-from functools import cache
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageCms
 
+from baimu.datasets.decoders import load, open_image
 from baimu.errors import DataError, ImageError
 
 SUFFIXES = frozenset(
@@ -21,8 +19,8 @@ SUFFIXES = frozenset(
 )
 """Lower-case suffixes by which a folder's images are found. A file that is named may have any suffix."""
 
-# Only raster formats that Pillow decodes itself; EPS, for one, would start Ghostscript on a stranger's file.
-_FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "AVIF", "JPEG2000", "PPM", "TGA", "DIB")
+_BAND = 1 << 22
+"""Pixels that are brought to RGB at once, so that a large image needs little more than itself and its result."""
 
 _EXIF_ORIENTATION = 0x0112
 _TURNS = {
@@ -33,6 +31,15 @@ _TURNS = {
     6: Image.Transpose.ROTATE_270,
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
+}
+_TURNED: dict[Image.Transpose, Callable[[np.ndarray], np.ndarray]] = {
+    _TURNS[2]: lambda a: a[:, ::-1],
+    _TURNS[3]: lambda a: a[::-1, ::-1],
+    _TURNS[4]: lambda a: a[::-1],
+    _TURNS[5]: lambda a: a.swapaxes(0, 1),
+    _TURNS[6]: lambda a: np.rot90(a, -1),
+    _TURNS[7]: lambda a: a[::-1, ::-1].swapaxes(0, 1),
+    _TURNS[8]: lambda a: np.rot90(a, 1),
 }
 
 
@@ -55,10 +62,12 @@ def decode_image(
     rotation have that size, they are returned, so that annotations and pixels agree; where neither do, it raises.
 
     Raises :class:`~baimu.errors.ImageError`: missing, not a regular file (a folder, a pipe), empty, not an image,
-    truncated or damaged, more than ``PIL.Image.MAX_IMAGE_PIXELS`` pixels, or not of ``annotated_size``.
+    truncated or damaged, more than ``PIL.Image.MAX_IMAGE_PIXELS`` pixels (fewer of formats whose decoders hold more:
+    two thirds as many of WebP, a third of JPEG 2000), a progressive JPEG of more than 100 scans, or not of
+    ``annotated_size``.
     """
     label = "image bytes" if isinstance(source, bytes) else os.fspath(source)
-    with _open(source, label) as image:
+    with open_image(source, label) as image:
         turn = _turn(image)
         if annotated_size is not None and _shown_size(image, turn) != annotated_size:
             if _shown_size(image, None) != annotated_size:
@@ -71,7 +80,7 @@ def decode_image(
         if at_least is not None and image.format == "JPEG":
             image.draft("", (at_least, at_least))
         try:
-            image.load()
+            load(image)
             return _pixels(image, turn)
         except ImageError as error:
             raise ImageError(f"{label}: {error}", "I114") from None
@@ -108,7 +117,7 @@ class Header(NamedTuple):
 def read_header(source: str | os.PathLike[str] | bytes) -> Header:
     """The header alone. Raises as :func:`decode_image` does."""
     label = "image bytes" if isinstance(source, bytes) else os.fspath(source)
-    with _open(source, label) as image:
+    with open_image(source, label) as image:
         shown, stored = _shown_size(image, _turn(image)), _shown_size(image, None)
         return Header(shown, stored, image.format or "", bool(getattr(image, "is_animated", False)))
 
@@ -146,64 +155,8 @@ def walk_images(folder: str | os.PathLike[str]) -> Iterator[str]:
             yield path
 
 
-@cache
-def _formats() -> tuple[str, ...]:
-    Image.init()
-    return tuple(name for name in _FORMATS if name in Image.OPEN)  # an older Pillow lacks AVIF
-
-
 def _text(size: tuple[int, int]) -> str:
     return f"{size[1]}x{size[0]}"
-
-
-def _open(source: str | os.PathLike[str] | bytes, label: str) -> Image.Image:
-    """The image with its header read and its pixel count within the limit."""
-    try:
-        if not isinstance(source, bytes) and not stat.S_ISREG(os.stat(source).st_mode):
-            raise ImageError(f"{label}: is not a regular file (a folder, pipe or device); give an image file", "I106")
-        image = Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=_formats())
-    except ImageError:
-        raise
-    except FileNotFoundError:
-        raise ImageError(f"{label}: there is no such file; check the path", "I101") from None
-    except PermissionError:
-        raise ImageError(f"{label}: may not be read; change its permissions", "I104") from None
-    except Image.DecompressionBombError:
-        raise _too_large(label) from None
-    except Exception as error:  # a damaged header raises anything from SyntaxError to OverflowError
-        raise ImageError(f"{label}: {(why := _why_not(source, error))[0]}", why[1]) from None
-    limit = Image.MAX_IMAGE_PIXELS
-    if limit is not None and image.width * image.height > limit:
-        raise _too_large(label)
-    return image
-
-
-def _too_large(label: str) -> ImageError:
-    error = ImageError(
-        f"{label}: has more than {Image.MAX_IMAGE_PIXELS} pixels, which could fill the memory; "
-        "if you trust the file, raise PIL.Image.MAX_IMAGE_PIXELS, or scale it down",
-        "I105",
-    )
-    error.too_large = True
-    return error
-
-
-def _why_not(source: str | os.PathLike[str] | bytes, error: Exception) -> tuple[str, str]:
-    """What the file is instead of an image, with the mend, and the rule that it breaks."""
-    try:
-        if isinstance(source, bytes):
-            head = source[:256]
-        else:
-            with open(source, "rb") as file:
-                head = file.read(256)
-    except (OSError, ValueError) as reason:
-        return f"cannot be read ({reason})", "I104"
-    if not head:
-        return "is empty (0 bytes); copy or download it again", "I102"
-    if head.lstrip().lower().startswith((b"<!doctype", b"<html", b"<?xml", b"<svg")):
-        return "is a web page or XML text, not an image; download it again", "I103"
-    reason = "" if isinstance(error, Image.UnidentifiedImageError) else f" ({error})"
-    return f"is damaged or not an image that Pillow can read{reason}; replace it, or convert it to PNG or JPEG", "I104"
 
 
 def _turn(image: Image.Image) -> Image.Transpose | None:
@@ -212,21 +165,23 @@ def _turn(image: Image.Image) -> Image.Transpose | None:
         return None
     try:
         file = getattr(image, "fp", None)
-        if image.format == "PNG" and "exif" not in image.info and file is not None and _has_late_exif(file):
-            image.load()
-        # PngImageFile.getexif would decode all pixels to look for EXIF that nearly never comes after them.
+        if image.format == "PNG" and "exif" not in image.info and file is not None:
+            # PngImageFile.getexif would decode all pixels to look for EXIF that nearly never comes after them.
+            image.info["exif"] = _late_exif(file)
         return _TURNS.get(Image.Image.getexif(image).get(_EXIF_ORIENTATION, 1))
     except Exception:  # damaged metadata must not cost the pixels
         return None
 
 
-def _has_late_exif(file: IO[bytes]) -> bool:
-    """Whether a PNG has an eXIf chunk, by its chunk headers alone."""
-    position, found = file.tell(), False
+def _late_exif(file: IO[bytes]) -> bytes:
+    """The content of a PNG's eXIf chunk, which is found by its chunk headers alone; empty where there is none."""
+    position, found = file.tell(), b""
     file.seek(8)
     while not found and len(header := file.read(8)) == 8 and header[4:] != b"IEND":
-        found = header[4:] == b"eXIf"
-        file.seek(int.from_bytes(header[:4]) + 4, os.SEEK_CUR)
+        size = int.from_bytes(header[:4])
+        if header[4:] == b"eXIf":
+            found = b"Exif\0\0" + file.read(size)
+        file.seek(size + 4, os.SEEK_CUR)
     file.seek(position)
     return found
 
@@ -237,15 +192,29 @@ def _shown_size(image: Image.Image, turn: Image.Transpose | None) -> tuple[int, 
 
 
 def _pixels(image: Image.Image, turn: Image.Transpose | None) -> np.ndarray:
-    picture = _to_rgb(image)
-    return np.array(picture if turn is None else picture.transpose(turn))
+    width, height = image.size
+    rows = max(1, _BAND // max(1, width))
+    highest = _highest(image, rows) if image.mode in ("I", "F") else None
+    if height <= rows:
+        picture = _to_rgb(image, highest)
+        return np.array(picture if turn is None else picture.transpose(turn))
+    pixels = np.empty((height, width, 3), np.uint8)
+    for top in range(0, height, rows):
+        pixels[top : top + rows] = _to_rgb(image.crop((0, top, width, min(height, top + rows))), highest)
+    return pixels if turn is None else np.ascontiguousarray(_TURNED[turn](pixels))
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode == "RGB" and "transparency" not in image.info:
+def _to_rgb(image: Image.Image, highest: float | None) -> Image.Image:
+    """``highest``: of 32-bit values, that of the whole image."""
+    clear = image.info.get("transparency")
+    if image.mode == "RGB" and clear is None:
         return image
     if image.mode.startswith("I") or image.mode == "F":
-        return Image.fromarray(_to_8_bit(np.asarray(image))).convert("RGB")
+        values = np.asarray(image)
+        grey = _to_8_bit(values, highest)
+        return Image.fromarray(
+            np.where(values == clear, 255, grey).astype(np.uint8) if clear is not None else grey
+        ).convert("RGB")
     if image.has_transparency_data:
         image = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
@@ -257,15 +226,25 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _to_8_bit(values: np.ndarray) -> np.ndarray:
-    """Grey values (H, W) of 16 or 32 bits to uint8; see :func:`decode_image`."""
-    if values.dtype.kind == "u" and values.dtype.itemsize == 2:
+def _highest(image: Image.Image, rows: int) -> float:
+    """The highest of all values of 32 bits. Raises :class:`~baimu.errors.ImageError` where their range is not known."""
+    bands = (image.crop((0, top, image.width, min(image.height, top + rows))) for top in range(0, image.height, rows))
+    highest = max((float(_positive(np.asarray(band)).max(initial=0)) for band in bands), default=0.0)
+    if not np.isfinite(highest) or highest > 2**32 - 1:
+        raise ImageError(f"grey values up to {highest:g} have no known range; convert it to 8 or 16 bits", "I114")
+    return highest
+
+
+def _positive(values: np.ndarray) -> np.ndarray:
+    return np.nan_to_num(values.astype(np.float64), copy=False, nan=0.0, posinf=np.inf, neginf=0.0).clip(0)
+
+
+def _to_8_bit(values: np.ndarray, highest: float | None) -> np.ndarray:
+    """Grey values (H, W) to uint8: of 16 bits, or of 32 of which ``highest`` is the highest."""
+    if highest is None:
         return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
     floating = values.dtype.kind == "f"
-    values = np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=np.inf, neginf=0.0).clip(0)
-    highest = values.max(initial=0)
-    if not np.isfinite(highest) or highest > 2**32 - 1:
-        raise ImageError(f"grey values up to {highest:g} have no known range; convert it to 8 or 16 bits")
+    values = _positive(values)
     if floating and highest <= 1:
         values = values * 255
     elif highest > 65535:

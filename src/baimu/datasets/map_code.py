@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from PIL import Image
 
+from baimu.datasets.decoders import load, open_image
 from baimu.datasets.flat import ProblemLog
 from baimu.datasets.formats.class_files import NamedClass
-from baimu.errors import DataError
+from baimu.errors import DataError, ImageError
 from baimu.targets import UNDECIDED
 
 VOID = {"void", "ignore", "ignored", "unlabeled", "unlabelled", "undecided"}
@@ -77,14 +77,16 @@ class MapCode:
 def read_pixels(file: str, *, colours: bool) -> np.ndarray:
     """(H, W): the values of a grey or palette picture (uint8, or int64 of 16 bits), or packed colours (int64)."""
     try:
-        with Image.open(file) as picture:
+        with open_image(file, file) as picture:
+            load(picture)
             if colours:
                 rgb = np.asarray(picture.convert("RGB")).astype(np.int64)
                 return rgb[..., 0] << 16 | rgb[..., 1] << 8 | rgb[..., 2]
             pixels = np.asarray(picture)
-    except (OSError, ValueError, SyntaxError) as error:
+    except Exception as error:  # of a damaged file as in decode_image
+        reason = str(error).removeprefix(f"{file}: ")
         raise DataError(
-            f"{file}: cannot be read as a label map ({error}); restore it, or remove it with its image",
+            f"{file}: cannot be read as a label map ({reason}); restore it, or remove it with its image",
             "M205",
         ) from None
     if pixels.ndim == 3:
@@ -137,9 +139,9 @@ def survey_colours(files: list[str]) -> Survey:
 
 def _is_colour(file: str) -> bool:
     try:
-        with Image.open(file) as picture:
+        with open_image(file, file) as picture:
             return picture.mode in ("RGB", "RGBA")
-    except (OSError, ValueError, SyntaxError):
+    except ImageError:
         return False
 
 

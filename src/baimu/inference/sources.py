@@ -239,7 +239,7 @@ def _same(frame: np.ndarray) -> np.ndarray:
 def _pillow(image: PIL.Image.Image, name: str) -> np.ndarray:
     try:
         return rgb_from_pillow(image)
-    except (ImageError, OSError, ValueError) as error:  # a lazily opened file may only now show its damage
+    except Exception as error:  # a lazily opened file may only now show its damage, as in decode_image
         raise ImageError(f"{getattr(image, 'filename', '') or name}: {error}") from None
 
 

@@ -25,10 +25,10 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
-from PIL import Image
 
 from baimu.datasets.annotations import FileSource, assemble
 from baimu.datasets.columns import Columns, Records
+from baimu.datasets.decoders import load, open_image
 from baimu.datasets.flat import ProblemLog, Texts
 from baimu.datasets.images import find_images, header_sizes
 from baimu.datasets.outlines import Outline, Outlines
@@ -155,13 +155,15 @@ def _outlines(root: Path, rows: _Rows, log: ProblemLog) -> Outlines:
         objects.setdefault(image, []).append(t)
     for image, mine in objects.items():
         file = root / MASKS / f"{rows.ids[image]}.png"
-        try:
-            with Image.open(file) as picture:
-                values = np.asarray(picture)  # of a palette picture, the numbers of its colours
-        except FileNotFoundError:
+        if not file.exists():
             continue
-        except (OSError, ValueError, SyntaxError) as error:
-            log.add(str(file), "", f"cannot be read ({error})", "the boxes serve as masks", image=image, code="M205")
+        try:
+            with open_image(file, str(file)) as picture:
+                load(picture)
+                values = np.asarray(picture)  # of a palette picture, the numbers of its colours
+        except Exception as error:  # of a damaged file as in decode_image
+            reason = str(error).removeprefix(f"{file}: ")
+            log.add(str(file), "", f"cannot be read ({reason})", "the boxes serve as masks", image=image, code="M205")
             continue
         if values.shape != rows.sizes[image]:
             text = f"is {values.shape}, the image {rows.sizes[image]}"

@@ -9,13 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from baimu.datasets.decoders import SCANS
 from baimu.datasets.images import decode_image, image_size
 from baimu.deploy.serving.limits import SLOWEST, Limits, Refusal
 from baimu.errors import ImageError
 from baimu.inference.sources import Item
-
-SCANS = 100
-"""A JPEG of more passes over its pixels is not decoded: usual ones have ten, and hostile ones a million."""
 
 
 async def read_body(
