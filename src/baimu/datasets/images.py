@@ -137,7 +137,7 @@ def walk_images(folder: str | os.PathLike[str]) -> Iterator[str]:
             for entry in entries:
                 if entry.name.startswith("."):
                     continue
-                if entry.is_dir():  # which the folder's own list says, but of links
+                if _is_folder(entry):
                     if not entry.is_symlink():
                         folders.add(entry.name)
                         names.append(entry.name)
@@ -153,6 +153,14 @@ def walk_images(folder: str | os.PathLike[str]) -> Iterator[str]:
             yield from walk_images(path)
         else:
             yield path
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """As the list of the folder above says, but of links; one that leads in a circle is found out when it is read."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
 
 
 def _text(size: tuple[int, int]) -> str:

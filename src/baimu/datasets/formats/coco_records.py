@@ -201,12 +201,19 @@ def _present(folder: Path, names: Iterable[str]) -> set[str]:
         if parent not in listed:
             try:
                 with os.scandir(folder / parent) as entries:
-                    listed[parent] = {entry.name for entry in entries if entry.is_file()}
+                    listed[parent] = {entry.name for entry in entries if _is_file(entry)}
             except OSError:
                 listed[parent] = set()
         if last in listed[parent]:
             found.add(name)
     return found
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_file()
+    except OSError:  # a link that leads in a circle
+        return False
 
 
 def _sized(file: Path, root: Path, record: dict[str, Any], log: ProblemLog) -> bool:
