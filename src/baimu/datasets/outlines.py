@@ -14,6 +14,9 @@ import numpy as np
 from baimu.datasets.flat import ranges
 from baimu.masks import decode_runs, runs_to_mask
 
+LONGEST = 1_000_000
+"""Pixels of a polygon's boundary, each of which is drawn: one corner at 1e9 would fill the memory."""
+
 Outline = list[np.ndarray]
 """Of one object: float32 polygons, x and y in turn; or one uint32 array of run lengths; or nothing."""
 
@@ -84,6 +87,9 @@ def read_outline(segmentation: Any, size: tuple[int, int]) -> Outline:
     for polygon in polygons:
         if polygon.ndim != 1 or len(polygon) < 6 or len(polygon) % 2 or not np.isfinite(polygon).all():
             raise ValueError("has a polygon that is not at least three finite points")
+        corners = polygon.reshape(-1, 2).astype(np.float64)
+        if np.abs(corners - np.roll(corners, 1, axis=0)).max(axis=1).sum() > LONGEST:
+            raise ValueError(f"has a polygon with a boundary of more than {LONGEST:,} pixels")
     return polygons
 
 

@@ -196,7 +196,7 @@ class _Finder:
             raise _RowError(
                 "F106", f"{text!r} lies outside the folder of the images, {self.root}; say which it is with root="
             )
-        if (self.root / text).is_file():
+        if os.path.isfile(self.root / text):  # Path's own raises for a name that is too long
             return Path(below).as_posix()
         found = self._index().get(Path(text).name, [])
         if len(found) == 1:

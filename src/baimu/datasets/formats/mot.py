@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from baimu.datasets.annotations import leaves_root
 from baimu.datasets.flat import ProblemLog
 from baimu.datasets.images import find_images, image_size
 from baimu.errors import DataError
@@ -158,15 +159,22 @@ def is_sequence(folder: Path) -> bool:
 
 
 def open_sequence(folder: str | Path) -> MotSequence:
-    """The sequence of a folder. Raises :class:`~baimu.errors.DataError` where it has no frames."""
+    """The sequence of a folder. Raises :class:`~baimu.errors.DataError` where it has no frames, and for a
+    ``seqinfo.ini`` that cannot be read or whose frames would lie outside the folder."""
     folder = Path(folder)
-    about = configparser.ConfigParser()
-    about.read(folder / "seqinfo.ini", encoding="utf-8")
-    told = about["Sequence"] if about.has_section("Sequence") else {}
-    frames = find_images(folder / told.get("imDir", "img1"))
+    file, about = folder / "seqinfo.ini", configparser.ConfigParser(interpolation=None)
+    try:
+        about.read(file, encoding="utf-8")
+        told = about["Sequence"] if about.has_section("Sequence") else {}
+        rate = float(told.get("frameRate") or "nan")
+    except (configparser.Error, ValueError) as error:
+        said = str(error).splitlines()[0]
+        raise DataError(f"{file}: cannot be read ({said}); write [Sequence] and name=value lines", "F102") from None
+    where = told.get("imDir", "img1")
+    if leaves_root(where):
+        raise DataError(f"{file}: imDir={where!r} leaves the folder of the sequence; name a folder in it", "F106")
+    frames = find_images(folder / where)
     if not frames:
-        raise DataError(f"{folder}: has no frames in {told.get('imDir', 'img1')}; unpack them there", "F103")
-    rate = told.get("frameRate")
-    return MotSequence(
-        folder, told.get("name", folder.name), tuple(frames), image_size(frames[0]), float(rate) if rate else None
-    )
+        raise DataError(f"{folder}: has no frames in {where}; unpack them there", "F103")
+    size = image_size(frames[0])
+    return MotSequence(folder, told.get("name", folder.name), tuple(frames), size, rate if rate > 0 else None)

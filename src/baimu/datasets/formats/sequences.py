@@ -96,7 +96,10 @@ def _annotated(root: Path, folder: Path, log: ProblemLog) -> list[Series]:
         files, boxes = files[: len(boxes)], boxes[: len(files)]
     for name in ABSENT:
         if (folder / name).is_file():
-            marks = np.array((folder / name).read_text(encoding="utf-8").replace(",", " ").split(), float)
+            try:
+                marks = np.array((folder / name).read_text(encoding="utf-8").replace(",", " ").split(), float)
+            except ValueError:  # no numbers, or no text
+                marks = np.zeros(0)
             if len(marks) < len(boxes):
                 log.add(
                     str(folder / name), "", f"has {len(marks)} marks for {len(boxes)} frames", "not used", code="T115"
