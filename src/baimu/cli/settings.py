@@ -24,7 +24,7 @@ def parse_settings(words: Sequence[str]) -> dict[str, Any]:
         plain = re.sub(r"(^|,)(\*[^,]*)", r'\1"\2"', text)  # a pattern such as *.weight, no alias of YAML
         try:
             settings[key] = yaml.safe_load(f"[{plain}]" if "," in plain and plain[0] not in "[{\"'" else plain)
-        except yaml.YAMLError:
+        except (yaml.YAMLError, RecursionError):
             raise BaimuError(
                 f"'{key}={text}': the value is neither a number, a word nor a list such as 0.6,0.9"
             ) from None

@@ -214,7 +214,7 @@ def _told(error: Exception) -> str:
 def _from_yaml(file: Path, masks: bool) -> dict[str, Callable[[], FileSource]]:
     try:
         data = yaml.safe_load(file.read_text("utf-8-sig"))
-    except (yaml.YAMLError, OSError, ValueError) as error:
+    except (yaml.YAMLError, OSError, ValueError, RecursionError) as error:
         raise DataError(f"{file}: cannot be read as YAML ({_told(error)}); mend it there", "F101") from None
     if not isinstance(data, dict) or not any(data.get(k) for k in ("train", "val", "test")):
         raise DataError(f"{file}: needs at least 'train' (a folder of images) and 'names' (the class names)", "F102")
