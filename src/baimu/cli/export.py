@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -16,7 +16,7 @@ def export(
     format: Annotated[
         str, typer.Option(help="onnx, openvino, torch (torch.export), aotinductor, torchscript, mnn.")
     ] = "onnx",
-    precision: Annotated[Any, typer.Option(help="fp32, fp16, bf16 or int8, as far as the format has it.")] = "fp32",
+    precision: Annotated[str, typer.Option(help="fp32, fp16, bf16 or int8, as far as the format has it.")] = "fp32",
     size: Annotated[
         str | None,
         typer.Option(
@@ -52,7 +52,7 @@ def export(
         model,
         out,
         format=format,
-        precision=precision,
+        precision=precision,  # pyright: ignore[reportArgumentType]  (it says which there are)
         size=_size(size) if size else None,
         images=images,
         raw=raw,
