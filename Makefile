@@ -6,6 +6,12 @@
 # make sabotage plant silent faults, one at a time, and see which test tells of each (twenty minutes)
 # make equality compare every metric with its reference code, 2,000 random cases each
 # make bench    speed against other libraries
+# make fuzz     tens of thousands of changed images and annotation files through the readers (about ten minutes)
+# make fuzz-parsers  the parsers, led by the branches they take: needs atheris, which it fetches; RUNS=100000
+# make hostile  what each hostile image costs in memory and time, the largest that are let through too
+# make wheel    the package, the same bytes every time, in dist/
+# make sbom     what the environment holds, as CycloneDX, in build/sbom.cdx.json; needs uv
+# make install-check  the wheel in clean environments of the lowest and the newest versions it allows; needs uv
 # make docs     write the generated pages of docs/ anew
 # make zoo      write the catalogue of names anew
 #
@@ -13,7 +19,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint learn parity sabotage equality bench docs zoo
+.PHONY: help demo test lint learn parity sabotage equality bench fuzz fuzz-parsers hostile wheel sbom install-check docs zoo
 VENV := .venv
 RUN := $(VENV)/bin/python
 # one torch thread a worker: two workers with two threads each are slower than two with one
@@ -49,6 +55,29 @@ equality: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	for name in association classifiers coco_eval cpu_conv data_pipeline detectors export optimize segmenters serving startup; do $(RUN) benchmarks/$$name.py --out benchmarks/results/$$name.json || exit 1; done
+
+COUNT ?= 20000
+fuzz: $(VENV)/.dev
+	$(RUN) -m tests.hostile.fuzz --count $(COUNT) --seed 0 --out benchmarks/results/fuzz.json
+
+RUNS ?= 20000
+fuzz-parsers: $(VENV)/.dev
+	uv pip install --quiet --python $(RUN) --target $(VENV)/fuzz atheris
+	PYTHONPATH=$(VENV)/fuzz $(RUN) -m tests.hostile.guided -runs=$(RUNS)
+
+hostile: $(VENV)/.dev
+	$(RUN) -m tests.hostile.measure --out benchmarks/results/hostile.json
+
+wheel: $(VENV)/.dev
+	$(RUN) tools/wheel.py dist
+
+sbom: $(VENV)/.core
+	mkdir -p build
+	uvx --from cyclonedx-bom cyclonedx-py environment --pyproject pyproject.toml --output-reproducible \
+	  --output-format JSON --output-file build/sbom.cdx.json $(RUN)
+
+install-check: $(VENV)/.dev
+	$(RUN) tools/install_check.py
 
 docs: $(VENV)/.dev zoo
 	$(RUN) tools/docs.py

@@ -33,7 +33,7 @@ def test_the_changelog_starts_with_this_version_or_what_is_to_come() -> None:
 
 def test_make_explains_every_target() -> None:
     text = (ROOT / "Makefile").read_text(encoding="utf-8")
-    targets = set(re.findall(r"^([a-z]+):", text, re.MULTILINE)) - {"help"}
-    explained = set(re.findall(r"^# make ([a-z]+) ", text, re.MULTILINE))
+    targets = set(re.findall(r"^([a-z-]+):", text, re.MULTILINE)) - {"help"}
+    explained = set(re.findall(r"^# make ([a-z-]+) ", text, re.MULTILINE))
     declared = set(re.search(r"^\.PHONY: (.*)$", text, re.MULTILINE)[1].split()) - {"help"}
     assert targets == explained == declared
