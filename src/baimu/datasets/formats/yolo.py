@@ -281,7 +281,7 @@ def _inside(file: Path, root: Path, split: str, entry: str) -> Path:
     if entry.startswith("../"):
         candidates = [root / entry.removeprefix("../")]
     for place in candidates:
-        if place.resolve().is_relative_to(root.resolve()) and place.exists():
+        if place.resolve().is_relative_to(root.resolve()) and os.path.exists(place):  # Path raises for a long name
             return place
     looked = ", ".join(map(str, candidates))
     raise DataError(f"{file}: {split}: {entry!r} is not there or leaves the data root; looked for {looked}", "F116")
