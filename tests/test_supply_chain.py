@@ -117,3 +117,17 @@ def test_a_run_writes_into_its_folders_alone(tmp_path: Path) -> None:
 def test_security_stands_where_it_is_looked_for() -> None:
     assert "[SECURITY.md](SECURITY.md)" in (ROOT / "README.md").read_text("utf-8")
     assert (ROOT / "SECURITY.md").is_file()
+
+
+def test_the_list_of_what_an_environment_holds_names_every_core_dependency(tmp_path: Path) -> None:
+    """As ``make sbom`` writes it; the program checks it against CycloneDX's schema by itself."""
+    pytest.importorskip("cyclonedx_py", reason="needs cyclonedx-bom")
+    file = tmp_path / "sbom.json"
+    command = [sys.executable, "-m", "cyclonedx_py", "environment", "--pyproject", str(ROOT / "pyproject.toml")]
+    command += ["--output-reproducible", "--output-format", "JSON", "--output-file", str(file), sys.executable]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    listed = json.loads(file.read_text("utf-8"))
+    assert listed["bomFormat"] == "CycloneDX"
+    found = {part["name"].lower().replace("_", "-") for part in listed["components"]}
+    assert names(PROJECT["project"]["dependencies"]) <= found

@@ -9,6 +9,7 @@ around it. Class names come from ``data.yaml`` (``names`` as a list or by number
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
