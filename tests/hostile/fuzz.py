@@ -66,7 +66,7 @@ def fuzz(readers: dict[str, Reader], count: int, seed: int, report: Callable[[st
             read_one(reader, seed, Path(folder))  # so that what is loaded once is there before processes part
             for start in range(seed, seed + count, BATCH):
                 numbers = range(start, min(start + BATCH, seed + count))
-                outcome = guarded(partial(read_batch, reader, numbers, Path(folder)), seconds=120, memory=MEMORY)
+                outcome = guarded(partial(read_batch, reader, numbers, Path(folder)), seconds=60, memory=MEMORY)
                 most = max(most, outcome.megabytes)
                 found = outcome.value or [one_by_one(reader, number, Path(folder)) for number in numbers]
                 for number, (said, seconds) in zip(numbers, found, strict=True):

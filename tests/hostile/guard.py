@@ -12,7 +12,9 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 SECONDS = 20.0
-"""Of wall clock, after which a child is ended: it hangs."""
+"""Of processor time, after which a child is ended."""
+PATIENCE = 6
+"""So many times as long by the wall clock, for the machine has other work: then it hangs."""
 MEMORY = 4 << 30
 """Bytes that a child may hold more than it began with."""
 
@@ -34,12 +36,12 @@ def guarded(work: Callable[[], Any], *, seconds: float = SECONDS, memory: int = 
         os.close(reading)
         _child(work, writing, seconds, memory)
     os.close(writing)
-    data, died, end = b"", "", time.monotonic() + seconds
+    data, died, end = b"", "", time.monotonic() + PATIENCE * seconds
     while True:
         ready, _, _ = select.select([reading], [], [], max(0.0, end - time.monotonic()))
         if not ready:
             os.kill(child, signal.SIGKILL)
-            died = f"no answer within {seconds:g} s"
+            died = f"no answer within {PATIENCE * seconds:g} s"
             break
         part = os.read(reading, 1 << 16)
         if not part:

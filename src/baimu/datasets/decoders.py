@@ -8,7 +8,7 @@ import stat
 import zlib
 from collections.abc import Iterator
 from functools import cache
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 from PIL import Image
@@ -85,7 +85,13 @@ def _formats() -> tuple[str, ...]:
 
 def _hunger(image: Image.Image) -> int:
     """Bytes a pixel."""
-    return max(_HUNGRY.get(kind or "", 0) for kind in (image.format, image.tile[0][0] if image.tile else ""))
+    return max(_HUNGRY.get(kind or "", 0) for kind in (image.format, _tile(image)[0]))
+
+
+def _tile(image: Image.Image) -> tuple[Any, ...]:
+    """The first piece of the file that is to be decoded: by what, where it goes, where it lies, and how."""
+    tiles = getattr(image, "tile", None)
+    return tuple(tiles[0]) if tiles else ("", None, 0, None)
 
 
 def _too_large(label: str, limit: int) -> ImageError:
@@ -119,9 +125,9 @@ def _why_not(source: str | os.PathLike[str] | bytes, error: Exception) -> tuple[
 def _scale_transparency(image: Image.Image) -> None:
     """The transparent level or colour of a PNG as Pillow will give its pixels: of eight bits."""
     clear = image.info.get("transparency")
-    if image.format != "PNG" or not image.tile:
+    raw = _tile(image)[3]
+    if image.format != "PNG":
         return
-    raw = image.tile[0][3]
     if isinstance(clear, int) and raw in _SCALED:
         image.info["transparency"] = clear * _SCALED[raw]
     elif isinstance(clear, tuple) and raw == "RGB;16B":

@@ -208,7 +208,8 @@ def _pixels(image: Image.Image, turn: Image.Transpose | None) -> np.ndarray:
         return np.array(picture if turn is None else picture.transpose(turn))
     pixels = np.empty((height, width, 3), np.uint8)
     for top in range(0, height, rows):
-        pixels[top : top + rows] = _to_rgb(image.crop((0, top, width, min(height, top + rows))), highest)
+        part = image.crop((0, top, width, min(height, top + rows)))
+        pixels[top : top + rows] = np.asarray(_to_rgb(part, highest))
     return pixels if turn is None else np.ascontiguousarray(_TURNED[turn](pixels))
 
 

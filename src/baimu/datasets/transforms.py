@@ -67,8 +67,8 @@ def to_input(image: np.ndarray, preprocess: Preprocess) -> tuple[np.ndarray, Fra
     top, left = max(0, -frame.top), max(0, -frame.left)
     if math.prod(frame.scaled) > WHOLE:
         seen = np.array([left, top, left + frame.size[1], top + frame.size[0]]) / ([frame.scale_x, frame.scale_y] * 2)
-        how = RESAMPLING[preprocess.interpolation]
-        return np.asarray(Image.fromarray(image).resize(frame.size[::-1], how, box=tuple(seen.tolist()))), frame
+        size, how = (frame.size[1], frame.size[0]), RESAMPLING[preprocess.interpolation]
+        return np.asarray(Image.fromarray(image).resize(size, how, box=tuple(seen.tolist()))), frame
     scaled = resize_image(image, frame.scaled, preprocess.interpolation)
     return scaled[top : top + frame.size[0], left : left + frame.size[1]], frame
 
