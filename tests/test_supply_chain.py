@@ -96,6 +96,7 @@ baimu.load('run')
 )
 
 
+@pytest.mark.slow
 def test_a_run_writes_into_its_folders_alone(tmp_path: Path) -> None:
     """Training, prediction and export: the run folder, the file asked for, temporary files, and caches in the home."""
     from PIL import Image
