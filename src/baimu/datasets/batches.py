@@ -7,62 +7,26 @@ indices), so a resumed run needs no state of workers: it skips the batches alrea
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol
 
 import numpy as np
-import torch
-from torch.utils.data import DataLoader, Dataset
 
+from baimu.datasets.workers import Crew, Maker
 from baimu.errors import BaimuError, DataError
 from baimu.recipes import Recipe
 from baimu.targets import Batch
-
-
-class Maker(Protocol):
-    """Makes a task's batches; sent to worker processes."""
-
-    def batch(self, indices: list[int]) -> Batch:
-        """The images of these positions of the data set. Raises :class:`~baimu.errors.BaimuError`."""
-        ...
 
 
 class Batches:
     """An iterable of :class:`~baimu.targets.Batch` of known length; each iteration starts anew."""
 
     def __init__(self, maker: Maker, lists: Sequence[list[int]], workers: int) -> None:
-        self._made, self._lists, self._workers = _Made(maker), lists, workers
+        self._maker, self._lists, self._workers = maker, lists, workers
 
     def __len__(self) -> int:
         return len(self._lists)
 
     def __iter__(self) -> Iterator[Batch]:
-        loader: DataLoader[Batch | BaimuError] = DataLoader(
-            self._made,
-            batch_size=None,  # an item is a batch: workers send one padded tensor, not its images
-            sampler=self._lists,  # pyright: ignore[reportArgumentType]
-            num_workers=min(self._workers, len(self._lists)),
-            collate_fn=_as_it_is,  # pyright: ignore[reportArgumentType]
-            pin_memory=torch.cuda.is_available(),
-            generator=torch.Generator().manual_seed(0),  # else it draws a seed from the global generator
-        )
-        for batch in loader:
-            if isinstance(batch, BaimuError):
-                raise batch
-            yield batch
-
-
-class _Made(Dataset["Batch | BaimuError"]):
-    """A maker as torch's loader wants it. An error is returned: raised through a worker its message would drown in a
-    traceback."""
-
-    def __init__(self, maker: Maker) -> None:
-        self.maker = maker
-
-    def __getitem__(self, indices: list[int]) -> Batch | BaimuError:
-        try:
-            return self.maker.batch(indices)
-        except BaimuError as error:
-            return error
+        return Crew(self._maker, self._lists, min(self._workers, len(self._lists))).batches()
 
 
 def steps_per_epoch(length: int, recipe: Recipe, world: int = 1) -> int:
@@ -121,7 +85,3 @@ def eval_lists(count: int, batch_size: int, *, rank: int, world: int) -> list[li
 def generator(recipe: Recipe, *place: int) -> np.random.Generator:
     """The random numbers of one place in a training, such as (epoch, index)."""
     return np.random.Generator(np.random.PCG64([recipe.seed % 2**64, *place]))  # numpy takes no negative seeds
-
-
-def _as_it_is(batch: Batch | BaimuError) -> Batch | BaimuError:
-    return batch

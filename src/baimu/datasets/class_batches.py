@@ -13,6 +13,7 @@ from baimu.datasets.batches import Batches, eval_lists, generator, train_lists
 from baimu.datasets.class_transforms import augment_picture, mix
 from baimu.datasets.source import ClassificationSource, ImageSource, TextSource
 from baimu.datasets.transforms import to_input
+from baimu.datasets.workers import Maker
 from baimu.errors import DataError
 from baimu.preprocess import Frame, Preprocess
 from baimu.recipes import Recipe
@@ -70,7 +71,7 @@ def smoothed(shares: np.ndarray, smoothing: float, *, multi_label: bool) -> np.n
 
 
 @dataclass
-class _EvalPictures:
+class _EvalPictures(Maker):
     source: ClassificationSource
     preprocess: Preprocess
 
@@ -81,7 +82,7 @@ class _EvalPictures:
 
 
 @dataclass
-class _TrainPictures:
+class _TrainPictures(Maker):
     source: ClassificationSource
     preprocess: Preprocess
     recipe: Recipe

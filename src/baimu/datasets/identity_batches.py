@@ -14,6 +14,7 @@ from baimu.datasets.class_batches import stacked
 from baimu.datasets.class_transforms import augment_picture
 from baimu.datasets.source import IdentitySource
 from baimu.datasets.transforms import to_input
+from baimu.datasets.workers import Maker
 from baimu.errors import BaimuError, DataError
 from baimu.preprocess import Frame, Preprocess
 from baimu.recipes import Recipe
@@ -119,7 +120,7 @@ def _by_owner(known: np.ndarray, own: np.ndarray) -> list[np.ndarray]:
 
 
 @dataclass
-class _EvalImages:
+class _EvalImages(Maker):
     source: IdentitySource
     preprocess: Preprocess
 
@@ -130,7 +131,7 @@ class _EvalImages:
 
 
 @dataclass
-class _TrainImages:
+class _TrainImages(Maker):
     source: IdentitySource
     preprocess: Preprocess
     recipe: Recipe

@@ -16,6 +16,7 @@ import torch
 from baimu.datasets.batches import Batches, generator, train_lists
 from baimu.datasets.source import ClassificationSource, ImageSource, PairSource
 from baimu.datasets.transforms import resize_image, to_input
+from baimu.datasets.workers import Maker
 from baimu.errors import DataError
 from baimu.ops.resize import bicubic
 from baimu.preprocess import Frame, Preprocess
@@ -30,8 +31,8 @@ HELD = 200_000_000
 
 
 @dataclass
-class TrainPairs:
-    """A :class:`~baimu.datasets.batches.Maker` of augmented pairs."""
+class TrainPairs(Maker):
+    """A :class:`~baimu.datasets.workers.Maker` of augmented pairs."""
 
     source: PairSource
     preprocess: Preprocess
@@ -53,7 +54,7 @@ class TrainPairs:
 
 
 @dataclass
-class TrainDomains:
+class TrainDomains(Maker):
     """A maker of augmented images of A with random ones of B."""
 
     source: ClassificationSource
@@ -73,9 +74,12 @@ class TrainDomains:
             own.append(first)
         return _batch(images, others, self.source, own)
 
+    def names(self, indices: list[int]) -> list[str]:
+        return [self.source.name(int(self.members[0][index % len(self.members[0])])) for index in indices]
+
 
 @dataclass
-class TrainCrops:
+class TrainCrops(Maker):
     """A maker of crops of ``recipe.size`` pixels, turned and flipped, and of the small images that are made of them;
     ``recipe.crops`` positions are of one image."""
 
@@ -117,7 +121,7 @@ class TrainCrops:
 
 
 @dataclass
-class EvalPairs:
+class EvalPairs(Maker):
     """A maker of pairs as the network gets them, without chance."""
 
     source: PairSource
@@ -130,7 +134,7 @@ class EvalPairs:
 
 
 @dataclass
-class EvalDomain:
+class EvalDomain(Maker):
     """A maker of images of one domain as the network gets them; each is its own target."""
 
     source: ClassificationSource
@@ -142,7 +146,7 @@ class EvalDomain:
 
 
 @dataclass
-class EvalCrops:
+class EvalCrops(Maker):
     """A maker of whole images, cut to multiples of ``scale``, and of the small ones made of them."""
 
     source: ImageSource

@@ -13,6 +13,7 @@ from baimu.datasets.batches import Batches, eval_lists, generator, train_lists
 from baimu.datasets.line_transforms import augment_line
 from baimu.datasets.source import ReadingSource
 from baimu.datasets.transforms import to_input
+from baimu.datasets.workers import Maker
 from baimu.preprocess import Frame, Preprocess
 from baimu.recipes import Recipe
 from baimu.targets import Batch, TextTargets
@@ -55,7 +56,7 @@ def widths(source: ReadingSource, preprocess: Preprocess) -> np.ndarray:
 
 
 @dataclass
-class _EvalLines:
+class _EvalLines(Maker):
     source: ReadingSource
     preprocess: Preprocess
 
@@ -66,7 +67,7 @@ class _EvalLines:
 
 
 @dataclass
-class _TrainLines:
+class _TrainLines(Maker):
     source: ReadingSource
     preprocess: Preprocess
     recipe: Recipe

@@ -13,6 +13,7 @@ from baimu.datasets.annotations import without_masks
 from baimu.datasets.batches import Batches, eval_lists, generator, train_lists
 from baimu.datasets.source import DetectionSource
 from baimu.datasets.transforms import SMALLEST_CROP, Sample, augment, resize
+from baimu.datasets.workers import Maker
 from baimu.preprocess import Frame, Preprocess
 from baimu.recipes import Recipe
 from baimu.targets import Batch, Targets
@@ -58,8 +59,8 @@ def eval_batches(
 
 
 @dataclass
-class _Pictures:
-    """A :class:`~baimu.datasets.batches.Maker`."""
+class _Pictures(Maker):
+    """A :class:`~baimu.datasets.workers.Maker`."""
 
     source: DetectionSource
     preprocess: Preprocess

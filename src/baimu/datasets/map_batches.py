@@ -10,6 +10,7 @@ import torch
 from baimu.datasets.batches import Batches, generator, train_lists
 from baimu.datasets.map_transforms import MapSample, augment_map
 from baimu.datasets.source import SegmentationSource
+from baimu.datasets.workers import Maker
 from baimu.preprocess import Frame, Preprocess
 from baimu.recipes import Recipe
 from baimu.targets import UNDECIDED, Batch, MapTargets
@@ -34,8 +35,8 @@ def train_map_batches(
 
 
 @dataclass
-class _TrainMaps:
-    """A :class:`~baimu.datasets.batches.Maker`."""
+class _TrainMaps(Maker):
+    """A :class:`~baimu.datasets.workers.Maker`."""
 
     source: SegmentationSource
     preprocess: Preprocess

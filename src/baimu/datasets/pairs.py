@@ -10,6 +10,7 @@ import torch
 from baimu.datasets.batches import Batches, generator, train_lists
 from baimu.datasets.color import color_jitter
 from baimu.datasets.source import SequenceSource
+from baimu.datasets.workers import Maker
 from baimu.errors import DataError
 from baimu.preprocess import Frame
 from baimu.recipes import Recipe
@@ -41,8 +42,8 @@ def pairs_per_epoch(source: SequenceSource, recipe: Recipe) -> int:
 
 
 @dataclass
-class _Pairs:
-    """A :class:`~baimu.datasets.batches.Maker`; what is random about a pair depends on its number alone."""
+class _Pairs(Maker):
+    """A :class:`~baimu.datasets.workers.Maker`; what is random about a pair depends on its number alone."""
 
     source: SequenceSource
     recipe: Recipe

@@ -13,6 +13,7 @@ from torch import Tensor
 from baimu.datasets.batches import Batches, eval_lists, train_lists
 from baimu.datasets.class_batches import shares_of, smoothed
 from baimu.datasets.source import TextSource
+from baimu.datasets.workers import Maker
 from baimu.recipes import Recipe
 from baimu.targets import Batch, ClassTargets
 from baimu.words import PADDING, TextPreprocess
@@ -49,7 +50,7 @@ def eval_text_batches(
 
 
 @dataclass
-class _Texts:
+class _Texts(Maker):
     source: TextSource
     preprocess: TextPreprocess
     smoothing: float

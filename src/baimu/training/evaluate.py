@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from baimu.datasets.open import open_data, open_source
+from baimu.datasets.workers import naming_images
 from baimu.inference.options import check_count, check_options, option_types
 from baimu.inference.predictor import Precision, place
 from baimu.inference.tasks import options_of as options_of_predicting
@@ -66,9 +67,9 @@ def eval(
             f"{data}: not all is scored as it stands: {problems[0]}{more}; see baimu data check", stacklevel=2
         )
     place(network, device)
-    return task.score_model(
-        network, source, batch_size=batch_size, workers=workers, precision=precision, accelerator=None, **options
-    )
+    how: dict[str, Any] = {"batch_size": batch_size, "workers": workers, "precision": precision, **options}
+    with naming_images():
+        return task.score_model(network, source, accelerator=None, **how)
 
 
 def options_of(model: nn.Module) -> dict[str, Any]:
