@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
-from collections.abc import Iterable
+import errno
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from os import PathLike
 from pathlib import Path
 
 LISTED = 10_000
 """Of a larger folder only so many names are looked at for the one that was meant."""
+OF_DISKS = {errno.ENOSPC, errno.EROFS, errno.EIO, errno.EFBIG, errno.EACCES, errno.EPERM, getattr(errno, "EDQUOT", 0)}
+"""What a file system answers that is full, read-only, broken, or somebody else's."""
 
 
 class BaimuError(Exception):
@@ -85,3 +89,20 @@ def nearest_path(path: str | PathLike[str]) -> str:
         return ""
     near = difflib.get_close_matches(path.stem, there, 1, 0.75)
     return f"; did you mean {there[near[0]]}?" if near else ""
+
+
+@contextlib.contextmanager
+def writing(place: Path, mend: str, kind: type[BaimuError] = BaimuError) -> Iterator[None]:
+    """Inside, a file below the folder ``place`` that cannot be written is an error of ``kind`` with its mend.
+
+    A failing write does not say of which file it was, so only what file systems answer is taken for one; an error that
+    names a file elsewhere, of the data perhaps, passes as it is.
+    """
+    try:
+        yield
+    except OSError as error:
+        named = isinstance(error.filename, str | Path)
+        if not (Path(error.filename).is_relative_to(place) if named else error.errno in OF_DISKS):
+            raise
+        what = error.filename if named else place
+        raise kind(f"{what}: cannot be written ({error.strerror or error}); {mend}") from error

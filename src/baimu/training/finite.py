@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from baimu.errors import TrainingError
 from baimu.training.sharding import whole
@@ -20,6 +20,7 @@ class Look:
     keys: tuple[str, ...]
     images: tuple[str, ...]
     step: int
+    parameters: Mapping[str, nn.Parameter] = field(default_factory=dict)  # those whose gradients the figures are of
 
 
 class FiniteWatch:
@@ -34,8 +35,15 @@ class FiniteWatch:
     def __init__(self) -> None:
         self._waiting: list[Look] = []
 
-    def look(self, figures: Mapping[str, Tensor], images: Sequence[str], step: int) -> None:
-        """Take the scalars ``figures`` of step ``step`` (1 is the first), computed from the named ``images``."""
+    def look(
+        self,
+        figures: Mapping[str, Tensor],
+        images: Sequence[str],
+        step: int,
+        parameters: Mapping[str, nn.Parameter] | None = None,
+    ) -> None:
+        """Take the scalars ``figures`` of step ``step`` (1 is the first), computed from the named ``images``; of the
+        ``parameters`` those are named that are not finite, or have gradients that are not."""
         values = torch.stack([whole(value.detach()).float() for value in figures.values()])
         ready = None
         if values.is_cuda:
@@ -45,7 +53,7 @@ class FiniteWatch:
             ready = torch.cuda.Event()
             ready.record()
             values = host
-        self._waiting.append(Look(values, ready, tuple(figures), tuple(images), step))
+        self._waiting.append(Look(values, ready, tuple(figures), tuple(images), step, parameters or {}))
         if ready is None:
             self.settle()
 
@@ -61,8 +69,18 @@ class FiniteWatch:
 
 
 def _message(key: str, value: float, look: Look) -> str:
-    images = ", ".join(look.images[:8]) + (f" and {len(look.images) - 8} more" if len(look.images) > 8 else "")
+    wrong = [name for name, parameter in look.parameters.items() if not _finite(parameter)]
     return (
-        f"{key} is {value} at step {look.step}; images: {images}. The last checkpoint is intact. "
+        f"{key} is {value} at step {look.step}; images: {_some(look.images)}. The last checkpoint is intact. "
+        f"{f'Not finite: {_some(wrong)}. ' if wrong else ''}"
         "Look at these images and their boxes; else lower lr, set clip_norm, or use precision=fp32"
     )
+
+
+def _finite(parameter: nn.Parameter) -> bool:
+    """Whether it and its gradient are. On a GPU, the gradient may be gone by now, but the parameter has learned it."""
+    return all(t is None or bool(whole(t).isfinite().all()) for t in (parameter.detach(), parameter.grad))
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")

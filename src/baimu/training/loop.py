@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.optim.swa_utils import AveragedModel
 
 from baimu.layers.gates import without_gates
@@ -17,6 +20,7 @@ from baimu.targets import Batch
 from baimu.training.finite import FiniteWatch
 from baimu.training.renew import renew_statistics
 from baimu.training.sharding import gather
+from baimu.training.smaller import Before, in_smaller_parts
 from baimu.training.step import Phase
 
 if TYPE_CHECKING:
@@ -69,15 +73,8 @@ def fit(training: Training) -> None:
     """
     recipe, place, task = training.recipe, training.place, training.task
     while place.epoch < recipe.epochs and not training.record.stale(recipe.patience):
-        training.model.train()
-        for parts in task.steps(place.epoch, skip=place.batch):
-            rate = training.phases[0].lr
-            figures = optimise(training, parts)
-            place.batch += 1
-            place.step += 1
-            training.record.add(figures, place, rate)
-            if recipe.save_every and place.step % recipe.save_every == 0:
-                training.saver.save_last(training)
+        while not finish_epoch(training):
+            in_smaller_parts(training)
 
         training.watch.settle()
         place.epoch, place.batch = place.epoch + 1, 0
@@ -89,6 +86,27 @@ def fit(training: Training) -> None:
         if training.record.close_epoch(place, scores):
             training.saver.save_best(training)
         training.saver.save_last(training)
+
+
+def finish_epoch(training: Training) -> bool:
+    """The steps of the running epoch that are left. False, if there was no memory for one of them: everything is
+    then as it was before that step."""
+    place, before = training.place, Before(training)
+    training.model.train()
+    for parts in training.task.steps(place.epoch, skip=place.batch):
+        rate = training.phases[0].lr
+        before.take()
+        try:
+            figures = optimise(training, parts)
+        except torch.OutOfMemoryError:
+            before.put_back()
+            return False
+        place.batch += 1
+        place.step += 1
+        training.record.add(figures, place, rate)
+        if training.recipe.save_every and place.step % training.recipe.save_every == 0:
+            training.saver.save_last(training)
+    return True
 
 
 def optimise(training: Training, parts: Sequence[Batch]) -> dict[str, Tensor]:
@@ -107,14 +125,29 @@ def optimise(training: Training, parts: Sequence[Batch]) -> dict[str, Tensor]:
                 accelerator.backward(sum(losses.values()) / len(parts))
             for key, loss in losses.items():
                 figures[key] = figures.get(key, 0.0) + loss.detach() / len(parts)
-        if training.recipe.clip_norm is not None:
-            norm: Any = accelerator.clip_grad_norm_(phase.parameters.values(), training.recipe.clip_norm)
-            if accelerator.scaler is None:  # scaled fp16 gradients may overflow: that step is skipped, not wrong
-                names = [name for part in parts for name in part.names]
-                training.watch.look({"gradient norm": norm}, names, step_number)
+        clip(training, phase, [name for part in parts for name in part.names])
         phase.update()
     if after_step := getattr(training.model, "after_step", None):  # weights that must keep within a norm
         after_step()
     if training.average is not None:
         training.average.update_parameters(training.model)
     return figures
+
+
+def clip(training: Training, phase: Phase, images: Sequence[str]) -> None:
+    """Have the gradients' norm at most ``clip_norm``, if there is one, and look whether they are finite: a step with
+    others would end in the next save, before any loss could tell."""
+    accelerator, most, sharded = training.accelerator, training.recipe.clip_norm, training.whole is not None
+    parameters = [parameter for parameter in phase.parameters.values() if parameter.grad is not None]
+    norm: Any
+    if sharded:
+        norm = accelerator.clip_grad_norm_(parameters, math.inf if most is None else most)
+    else:
+        if most is not None:
+            accelerator.unscale_gradients()
+        norm = get_total_norm([p.grad for p in parameters if p.grad is not None], math.inf if most is None else 2.0)
+    if accelerator.scaler is None:  # scaled fp16 gradients may overflow: that step is skipped, not wrong
+        figures = {"gradient norm": norm}
+        training.watch.look(figures, images, training.place.step + 1, phase.parameters)
+    if most is not None and not sharded:
+        clip_grads_with_norm_(parameters, most, norm)

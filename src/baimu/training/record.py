@@ -64,6 +64,10 @@ class Record:
         if place.batch % self._row_every == 0 and place.batch < self._steps_per_epoch:
             self._write(self._window(place.epoch + 1, place.step))
 
+    def note(self, text: str) -> None:
+        """A line on the screen."""
+        self._progress.note(text)
+
     def close_epoch(self, place: Place, scores: Mapping[str, float] | None) -> bool:
         """Write the epoch's last row; True if its score is the best so far. ``scores`` is None without evaluation."""
         self._write({**self._window(place.epoch, place.step), **(scores or {})})

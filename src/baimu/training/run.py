@@ -19,6 +19,12 @@ from baimu.weights.checkpoint import load
 RUNS = Path("runs")
 """Where runs go that are not told where, below the working directory."""
 
+MEND = (
+    "checkpoints that were written before are intact. Free space there or make it writable, then continue with "
+    "resume=True"
+)
+"""After a file of a run could not be written."""
+
 
 @dataclass(frozen=True)
 class Run:
@@ -99,6 +105,12 @@ def write_settings(folder: Path, settings: dict[str, Any]) -> None:
     """recipe.yaml: the model, the data and every resolved field of the recipe."""
     text = yaml.safe_dump(settings, sort_keys=False, allow_unicode=True)
     (folder / "recipe.yaml").write_text(text, encoding="utf-8")
+
+
+def change_recipe(folder: Path, recipe: dict[str, Any]) -> None:
+    """Put another recipe into recipe.yaml."""
+    settings = yaml.safe_load((folder / "recipe.yaml").read_text(encoding="utf-8"))
+    write_settings(folder, {**settings, "recipe": recipe})
 
 
 def _numbered(name: str) -> list[tuple[int, Path]]:

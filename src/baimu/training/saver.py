@@ -14,6 +14,7 @@ import torch
 from accelerate.utils import gather_object
 from torch import Tensor
 
+from baimu.errors import TrainingError
 from baimu.training.memory import memories, recall
 from baimu.training.sharding import laid_out_like, whole
 from baimu.training.step import Phase
@@ -55,8 +56,19 @@ class Saver:
 
     def _write(self, training: Training, name: str, tensors: Mapping[str, Tensor], document: dict[str, Any]) -> None:
         if training.accelerator.is_main_process:
+            _refuse_nan(self.folder / name, tensors, training.place.step)
             write_archive(self.folder / name, tensors, document)
         training.accelerator.wait_for_everyone()  # no process may read the file before it is there
+
+
+def _refuse_nan(path: Path, tensors: Mapping[str, Tensor], step: int) -> None:
+    """Losses and gradients may be finite while statistics or an optimiser's arithmetic are not."""
+    wrong = [n for n, t in tensors.items() if n.startswith(("model.", "average.")) and bool(t.isnan().any())]
+    if wrong:
+        raise TrainingError(
+            f"{path}: not written, for after step {step} {wrong[0]} is nan, and {len(wrong) - 1} more; the checkpoint "
+            f"written before is intact. Begin a new run with weights={str(path)!r} and a lower lr or clip_norm"
+        )
 
 
 def capture(training: Training) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from baimu.errors import TrainingError
+
 
 class TrainStep(nn.Module):
     """``forward(phase, inputs, targets)`` calls the model's losses method named ``phase`` on normalised inputs, and
@@ -75,8 +77,18 @@ class Phase:
         self.optimizer.zero_grad()
 
     def update(self) -> None:
-        """Change the parameters. The schedule waits with a step that fp16 scaling skipped for an overflow."""
-        self.optimizer.step()
+        """Change the parameters. The schedule waits with a step that fp16 scaling skipped for an overflow.
+
+        Raises :class:`~baimu.errors.TrainingError` where there is no memory for it: some may have changed by then, so
+        the step cannot be done again.
+        """
+        try:
+            self.optimizer.step()
+        except torch.OutOfMemoryError as error:
+            raise TrainingError(
+                "what the optimiser keeps of each parameter does not fit into memory beside the model; the last "
+                "checkpoint is intact. Use one that keeps less (sgd), precision=bf16 or a smaller batch in a new run"
+            ) from error
         if not self.optimizer.step_was_skipped:
             self.schedule.step()
 

@@ -33,6 +33,7 @@ class Task(Protocol):
     is made for them, and how it is scored.
     """
 
+    recipe: Recipe
     phases: tuple[PhaseSpec, ...]
     score: str  # the figure that decides which checkpoint is best; more is better
     steps_per_epoch: int

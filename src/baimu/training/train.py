@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from baimu import zoo
 from baimu.datasets.open import open_data
 from baimu.datasets.source import Splits
-from baimu.errors import CheckpointError, DataError, TrainingError
+from baimu.datasets.workers import naming_images
+from baimu.errors import CheckpointError, DataError, TrainingError, writing
 from baimu.layers.gates import remove_gates
 from baimu.preprocess import preprocess_from_dict
 from baimu.recipes import Recipe, coco_1x
@@ -21,7 +22,7 @@ from baimu.training.launch import join_processes, launch, launched_already
 from baimu.training.loop import Training, fit
 from baimu.training.penalties import gate_weights
 from baimu.training.progress import Progress
-from baimu.training.run import Run, choose_folder, write_settings
+from baimu.training.run import MEND, Run, choose_folder, write_settings
 from baimu.training.saver import restore
 from baimu.training.tasks import task_of
 from baimu.weights.archive import read_document
@@ -34,7 +35,7 @@ from baimu.weights.checkpoint import (
 )
 from baimu.weights.trained import Trained, adopt
 
-_FREE_ON_RESUME = {"epochs", "workers", "eval_every", "save_every", "patience"}
+_FREE_ON_RESUME = {"epochs", "accumulate", "workers", "eval_every", "save_every", "patience"}
 _TOLD = ("epochs", "batch_size", "optimizer", "lr", "size", "precision")
 """Recipe fields that a run tells where they are not as published; recipe.yaml has them all."""
 
@@ -123,16 +124,19 @@ def _train(
     training = assemble(network, task, recipe, accelerator, folder, progress)
     if checkpoint is not None:
         _check_data(checkpoint[1]["data"], task.fingerprint, last)
-        restore(training, *checkpoint, last)
-    if accelerator.is_main_process:
-        write_settings(folder, {"model": _name_of(model), "data": str(data), "recipe": recipe.model_dump(mode="json")})
-    if checkpoint is None:
-        training.record.results.keep(0)
-        set_seed(recipe.seed, device_specific=True)
+    with writing(folder, MEND, TrainingError), naming_images():
         if accelerator.is_main_process:
-            task.draw_data(folder)
-    progress.note(f"{folder}: {'; '.join(filter(None, (note, said)))}")
-    _run(training, progress, folder)
+            settings = {"model": _name_of(model), "data": str(data), "recipe": recipe.model_dump(mode="json")}
+            write_settings(folder, settings)
+        if checkpoint is not None:
+            restore(training, *checkpoint, last)
+        else:
+            training.record.results.keep(0)
+            set_seed(recipe.seed, device_specific=True)
+            if accelerator.is_main_process:
+                task.draw_data(folder)
+        progress.note(f"{folder}: {'; '.join(filter(None, (note, said)))}")
+        _run(training, progress, folder)
     return Run(folder)
 
 
