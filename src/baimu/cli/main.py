@@ -27,7 +27,7 @@ from baimu.cli import (
     train,
     weights,
 )
-from baimu.errors import BaimuError
+from baimu.errors import OF_DISKS, BaimuError
 
 
 class Verbs(TyperGroup):
@@ -41,12 +41,12 @@ class Verbs(TyperGroup):
                 raise
             typer.secho(f"baimu: {error}", fg=typer.colors.RED, err=True)
             raise typer.Exit(2) from None
-        except OSError as error:  # of a file that the user named; one without a name is a fault of ours
-            if ctx.params["debug"] or error.filename is None or isinstance(error, ChildProcessError | ConnectionError):
+        except OSError as error:  # of a file that the user named, or of its disk; any other is a fault of ours
+            ours = error.filename is None and error.errno not in OF_DISKS
+            if ctx.params["debug"] or ours or isinstance(error, ChildProcessError | ConnectionError):
                 raise
-            told = (
-                f"baimu: {error.filename}: {error.strerror}; check the path, its permissions and the space on the disk"
-            )
+            place, mend = error.filename or "a file", "check the path, its permissions and the space on the disk"
+            told = f"baimu: {place}: {error.strerror}; {mend}"
             typer.secho(told, fg=typer.colors.RED, err=True)
             raise typer.Exit(2) from None
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -12,6 +10,7 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from baimu.deploy.attempt import beside, failing_in_words
 from baimu.deploy.calibrating import calibration_inputs
 from baimu.deploy.graph import KINDS, Graph, Kind, example, facts_of
 from baimu.deploy.proof import prove, samples
@@ -101,16 +100,13 @@ def export(
     path = Path(path or f"{(network.spec or ('model',))[0]}{RUNTIMES[format].suffix}")
     if not path.name.endswith(RUNTIMES[format].suffix):
         raise BaimuError(f"{path}: a file of the format {format} ends with {RUNTIMES[format].suffix}")
-    path.parent.mkdir(parents=True, exist_ok=True)
 
     before = network.preprocess
     try:
         shape = _shape(network, size)
         seen = None if not (verify or precision == "int8") else samples(network, images)
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".baimu-") as folder:
-            made = Path(folder) / "done" / path.name
-            made.parent.mkdir()
-            with _failing_in_words(f"{path.name}: {format} cannot hold this model"):
+        with beside(path) as made:
+            with failing_in_words(f"{path.name}: {format} cannot hold this model"):
                 _write(network, made, format, precision, kind, shape, options, seen, licence)
             proof = prove(network, open_exported(made), seen or (), precision, options) if verify else None
             for part in made.parent.iterdir():  # OpenVINO's weights, and those of large ONNX files, lie beside it
@@ -121,18 +117,6 @@ def export(
         said = proof.words if proof else "not compared with the model"
         report(f"{path}: {format} {precision}, {path.stat().st_size / 2**20:.1f} MiB; {said}")
     return path
-
-
-@contextlib.contextmanager
-def _failing_in_words(what: str) -> Iterator[None]:
-    """Whatever an exporter raises, for they have no common class, as ``what`` and its last line."""
-    try:
-        yield
-    except BaimuError:
-        raise
-    except Exception as error:
-        said = next((line for line in reversed(str(error).splitlines()) if line.strip()), type(error).__name__)
-        raise BaimuError(f"{what}: {said}") from error
 
 
 def _kind_of(network: Any, format: str, precision: str, options: dict[str, Any], images: Any) -> Kind:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,10 @@ from baimu.runtimes.card import Card
 
 
 def save(graph: Any, path: Path, card: Card) -> None:
-    """Write an ``ExportedProgram``."""
-    torch.export.save(graph, path)
+    """Write an ``ExportedProgram``. Into memory first: torch's own writer ends the whole process on a full disk."""
+    buffer = io.BytesIO()
+    torch.export.save(graph, buffer)
+    path.write_bytes(buffer.getbuffer())
     add_card(path, card)
 
 

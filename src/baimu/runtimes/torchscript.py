@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import warnings
 from pathlib import Path
 from typing import Any
@@ -21,10 +22,12 @@ def trace(graph: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> Any:
 
 
 def save(graph: Any, path: Path, card: Card) -> None:
-    """Write a traced module."""
+    """Write a traced module. Into memory first: torch's own writer ends the whole process on a full disk."""
+    buffer = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        torch.jit.save(graph, str(path))
+        torch.jit.save(graph, buffer)
+    path.write_bytes(buffer.getbuffer())
     add_card(path, card)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import warnings
@@ -96,12 +97,14 @@ def _write_theirs(trained: Trained, out: Path, to: str, absent: set[str]) -> Non
     theirs = {key: value.detach().clone(memory_format=torch.contiguous_format) for key, value in theirs.items()}
     part = out.with_name(f".{out.name}.part")
     try:
+        buffer = io.BytesIO()  # the writers themselves end the process on a full disk, or raise what is no OSError
         if out.suffix == ".safetensors":
-            from safetensors.torch import save_file
+            from safetensors.torch import save
 
-            save_file(theirs, part, metadata={"format": "pt"})
+            buffer.write(save(theirs, metadata={"format": "pt"}))
         else:
-            torch.save(target.wrap(theirs, _facts(trained)), part)
+            torch.save(target.wrap(theirs, _facts(trained)), buffer)
+        part.write_bytes(buffer.getbuffer())
         os.replace(part, out)
     except OSError as error:
         raise CheckpointError(
