@@ -39,6 +39,7 @@ def test_two_devices_train_one_model(tmp_path: Path) -> None:
     ("error", "message"),
     [
         ("own", r"^process 1 of 2: cls is nan at step 1; images: a\.jpg$"),
+        ("killed", r"^process 1 of 2: was killed \(SIGKILL\), most often because memory .*continue with resume=True$"),
         ("other", r"^process 1 of 2: Traceback[\s\S]*one_of_two[\s\S]*ZeroDivisionError: division by zero"),
     ],
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import struct
 import threading
 import time
 from collections.abc import Iterator
@@ -112,9 +114,12 @@ class _Handler(BaseHTTPRequestHandler):
                 self.send_header(name, value)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        if mood in ("cut", "stall"):
+        if mood in ("cut", "stall", "reset"):
             self.wfile.write(body[: plan.cut_at])
             self.wfile.flush()
+            if mood == "reset":  # the connection ends with a packet that says so, not with an end
+                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                self.connection.close()
             if mood == "stall":
                 state.released.wait(20)
             self.close_connection = True

@@ -19,7 +19,7 @@ from baimu.errors import DownloadError
 from baimu.weights import download as module
 from baimu.weights.download import download
 
-from .server import Server
+from .server import Server, serve
 
 CONTENT = bytes(range(256)) * 3000  # 750 KiB, several pieces
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -115,6 +115,32 @@ def test_a_passing_stall_or_break_is_continued_where_it_stopped(server: Server, 
     download(url, path, sha256=SHA256, **QUICK)
     assert path.read_bytes() == CONTENT
     assert server.ranges("/weights.pth") == [None, "bytes=300000-"]
+
+
+def test_a_stall_just_before_the_end_costs_only_what_is_missing(server: Server, path: Path) -> None:
+    url = server.put("/weights.pth", CONTENT, first=["stall"], cut_at=len(CONTENT) - 1)
+    download(url, path, sha256=SHA256, **QUICK)
+    assert path.read_bytes() == CONTENT
+    assert server.ranges("/weights.pth") == [None, f"bytes={len(CONTENT) - 1}-"]
+
+
+def test_a_connection_that_is_reset_is_opened_again(server: Server, path: Path) -> None:
+    """What had arrived and was not read yet is lost with it."""
+    url = server.put("/weights.pth", CONTENT, first=["reset", "reset"], cut_at=300_000)
+    download(url, path, sha256=SHA256, **QUICK)
+    assert path.read_bytes() == CONTENT
+    assert len(server.asked) == 3
+    assert names(path) == ["weights.pth"]
+
+
+def test_a_redirect_to_another_host_is_followed_and_resumed(server: Server, path: Path) -> None:
+    """As publishers' stores do; the part goes on at the other host."""
+    with serve() as other:
+        there = other.put("/there", CONTENT, first=["cut"], cut_at=300_000)
+        download(server.put("/weights.pth", location=there), path, sha256=SHA256, **QUICK)
+        assert other.ranges("/there") == [None, "bytes=300000-"]
+    assert path.read_bytes() == CONTENT
+    assert names(path) == ["weights.pth"]
 
 
 def test_a_truncated_file_never_gets_the_name(server: Server, path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -79,8 +80,11 @@ def _work(function: Callable[..., Any], arguments: dict[str, Any], threads: int)
 
 
 def _reason(failure: ProcessFailure) -> str:
-    """The message of one of baimu's own errors; of any other its traceback."""
+    """The message of one of baimu's own errors; of any other its traceback; of a process that was killed, by what."""
     told: Any = failure.message
+    if not isinstance(told, dict) and failure.exitcode < 0:
+        name = signal.Signals(-failure.exitcode).name
+        return f"was killed ({name}), most often because memory has run out; continue with resume=True"
     if not isinstance(told, dict):
         return str(told)
     kind, _, message = told["message"].partition(": ")
