@@ -12,6 +12,8 @@
 # make wheel    the package, the same bytes every time, in dist/
 # make sbom     what the environment holds, as CycloneDX, in build/sbom.cdx.json; needs uv
 # make install-check  the wheel in clean environments of the lowest and the newest versions it allows; needs uv
+# make kills    kill a training at KILLS=50 instants, and continue it each time
+# make soak     train for MINUTES=30 and predict 20,000 times: memory, handles and threads must not grow
 # make docs     write the generated pages of docs/ anew
 # make zoo      write the catalogue of names anew
 #
@@ -19,7 +21,8 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint learn parity sabotage equality bench fuzz fuzz-parsers hostile wheel sbom install-check docs zoo
+.PHONY: help demo test lint learn parity sabotage equality bench fuzz fuzz-parsers hostile kills soak wheel sbom \
+  install-check docs zoo
 VENV := .venv
 RUN := $(VENV)/bin/python
 # one torch thread a worker: two workers with two threads each are slower than two with one
@@ -56,9 +59,9 @@ equality: $(VENV)/.dev
 bench: $(VENV)/.dev
 	for name in association classifiers coco_eval cpu_conv data_pipeline detectors export optimize segmenters serving startup; do $(RUN) benchmarks/$$name.py --out benchmarks/results/$$name.json || exit 1; done
 
-COUNT ?= 20000
+FILES ?= 20000
 fuzz: $(VENV)/.dev
-	$(RUN) -m tests.hostile.fuzz --count $(COUNT) --seed 0 --out benchmarks/results/fuzz.json
+	$(RUN) -m tests.hostile.fuzz --count $(FILES) --seed 0 --out benchmarks/results/fuzz.json
 
 RUNS ?= 20000
 fuzz-parsers: $(VENV)/.dev
@@ -78,6 +81,15 @@ sbom: $(VENV)/.core
 
 install-check: $(VENV)/.dev
 	$(RUN) tools/install_check.py
+
+KILLS ?= 50
+kills: $(VENV)/.dev
+	OMP_NUM_THREADS=1 $(RUN) -m tests.faults.kills --count $(KILLS)
+
+MINUTES ?= 30
+soak: $(VENV)/.dev
+	OMP_NUM_THREADS=1 $(RUN) benchmarks/soak.py training --minutes $(MINUTES)
+	OMP_NUM_THREADS=1 $(RUN) benchmarks/soak.py predicting
 
 docs: $(VENV)/.dev zoo
 	$(RUN) tools/docs.py
