@@ -3,7 +3,7 @@
 # make lint     style, types, the rules of the house
 # make learn    the tests that train for minutes
 # make parity   compare with recorded references: GOLDENS=FOLDER of .npz files, and PAGE=docs/parity.md to write it down
-# make sabotage plant silent faults, one at a time, and see which test tells of each (twenty minutes)
+# make sabotage plant silent faults, one at a time, and see which test tells of each (five minutes)
 # make equality compare every metric with its reference code, 2,000 random cases each
 # make bench    speed against other libraries
 # make fuzz     tens of thousands of changed images and annotation files through the readers (about ten minutes)

@@ -146,7 +146,7 @@ def test_distances_are_of_their_level(improved: bool) -> None:
     """Where a head says 0.5 everywhere: e^0.5 pixels at every level (§3.2), improved half a stride."""
     head = FCOSHead(32, CLASSES, STRIDES, depth=1, improved=improved)
     nn.init.zeros_(head.regress.weight)
-    nn.init.constant_(head.regress.bias, 0.5)
+    head.regress.bias = nn.Parameter(torch.full((4,), 0.5))
     outputs = head([random(1, 32, 2 * SIZE // s, 2 * SIZE // s, seed=s) for s in STRIDES])
     for stride, distances, points in zip(STRIDES, outputs.distances, outputs.points, strict=True):
         expected = 0.5 * stride if improved else math.exp(0.5)

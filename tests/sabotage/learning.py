@@ -53,8 +53,8 @@ FAULTS = (
         "clipping-forgotten",
         "clip_norm of a recipe changes nothing",
         "training/loop.py",
-        "accelerator.clip_grad_norm_(phase.parameters.values(), training.recipe.clip_norm)",
-        "accelerator.clip_grad_norm_(phase.parameters.values(), float('inf'))",
+        "clip_grads_with_norm_(parameters, most, norm)",
+        "clip_grads_with_norm_(parameters, math.inf, norm)",
         LOOP,
     ),
     Fault(

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.sabotage import learning, network, parts, reading, using
+from tests.sabotage import learning, methods, network, parts, reading, using
 
-FAULTS = (*reading.FAULTS, *network.FAULTS, *parts.FAULTS, *learning.FAULTS, *using.FAULTS)
+FAULTS = (*reading.FAULTS, *network.FAULTS, *methods.FAULTS, *parts.FAULTS, *learning.FAULTS, *using.FAULTS)
