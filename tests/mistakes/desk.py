@@ -62,6 +62,7 @@ def _write_models(folder: Path) -> None:
         {"state_dict": {"encoder.weight": torch.ones(3, 4), "encoder.bias": torch.ones(3)}}, folder / "strange.pth"
     )
     (folder / "no_run").mkdir()
+    (folder / "no_run" / "notes.txt").write_text("to do\n")
     (folder / "run").mkdir()
     shutil.copy(folder / "classifier.safetensors", folder / "run" / "best.safetensors")
     (folder / "run" / "results.csv").write_text("epoch\n1\n")

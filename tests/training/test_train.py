@@ -115,6 +115,12 @@ def test_resume_with_nothing_saved_starts_at_the_beginning(run: Run, tmp_path: P
     assert_same(weights_of(run.folder), weights_of(again.folder))
 
 
+def test_a_folder_of_something_else_is_not_continued(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("to do")
+    with pytest.raises(TrainingError, match="no run to continue; give a run folder, or start without resume"):
+        baimu.train("small_fcos", small_data(), out=tmp_path, resume=True, **QUICK)
+
+
 def test_only_the_length_of_a_run_may_change(run: Run) -> None:
     with pytest.raises(TrainingError, match=r"begun with lr=0\.01, which cannot change.*weights="):
         baimu.train("small_fcos", small_data(), resume=run.folder, lr=0.02)
@@ -216,7 +222,7 @@ def _refuse(*_: object) -> None:
         ({"lr": -1}, BaimuError, "lr=-1"),
         ({"data": "absent"}, DataError, "absent"),
         ({"batch_size": 5, "accumulate": 2}, BaimuError, "batch_size=5 must be a multiple"),
-        ({"weights": "absent.safetensors"}, CheckpointError, "absent.safetensors: cannot be read"),
+        ({"weights": "absent.safetensors"}, CheckpointError, "absent.safetensors: there is no such checkpoint"),
     ],
 )
 def test_wrong_arguments_are_named(tmp_path: Path, arguments: dict, error: type[Exception], message: str) -> None:

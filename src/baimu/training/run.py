@@ -93,7 +93,7 @@ def choose_folder(name: str, out: str | Path | None, resume: bool | str | Path |
             raise TrainingError(
                 f"{folder}: holds a run already ({held}); continue it with resume=True or choose another out"
             )
-    if resume and not _begun(folder):
+    if resume and not (_begun(folder) or (folder.is_dir() and not any(folder.iterdir()))):  # empty: nothing saved yet
         raise TrainingError(
             f"{folder}: no run to continue{nearest_path(folder) or '; give a run folder, or start without resume'}"
         )
