@@ -231,7 +231,7 @@ def _yaml_root(file: Path, data: dict[str, Any]) -> Path:
     """The folder that ``path`` names (from the file's own folder), or the file's folder where that does not exist."""
     home = file.parent.resolve()
     root = home / str(data.get("path") or ".")
-    return root.resolve() if root.is_dir() else home
+    return root.resolve() if os.path.isdir(root) else home  # Path raises for a long name
 
 
 def _yaml_names(file: Path, data: dict[str, Any]) -> list[str]:
