@@ -14,7 +14,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from wheel import build
+from wheel import ROOT, build
 
 LOWEST_PYTHON = "3.11"
 RESOLUTIONS = {"lowest": ("lowest-direct", LOWEST_PYTHON), "newest": ("highest", "3")}
@@ -51,8 +51,10 @@ def check(wheel: Path, resolution: str, python: str) -> dict[str, str]:
         folder = Path(name)
         interpreter = folder / "venv" / "bin" / "python"
         _run(["uv", "venv", "--quiet", "--python", python, str(folder / "venv")], folder)
+        # The resolution "lowest-direct" is of what is named: of a wheel's dependencies, it would take the newest.
         install = ["uv", "pip", "install", "--quiet", "--python", str(interpreter), "--resolution", resolution]
-        _run([*install, str(wheel)], folder)
+        _run([*install, "--requirements", str(ROOT / "pyproject.toml")], folder)
+        _run([*install, "--no-deps", str(wheel)], folder)
         command = [str(folder / "venv" / "bin" / "baimu")]
         for words in (["--help"], ["--version"], ["env"], ["models", "fcos*"], ["train", "--help"]):
             _run([*command, *words], folder)
