@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import threading
@@ -135,3 +136,32 @@ def test_trainings_and_evaluations_name_the_images(tmp_path: Path, monkeypatch: 
         baimu.train("small_fcos", Splits(data, data), out=tmp_path / "run", **{**QUICK, "workers": 1})
     with pytest.raises(DataError, match=said):
         baimu.eval(knowing, data, workers=1, batch_size=4)
+
+
+def orphan(told: Path) -> None:
+    """What a loading worker is before its first batch, in a process whose parent is killed meanwhile."""
+    parent = multiprocessing.parent_process()
+    while parent is not None and parent.is_alive():
+        time.sleep(0.01)
+    told.write_text(f"{os.getpid()} has no parent")
+    workers.leave_with_parent(0)
+    told.write_text(f"{os.getpid()} stays")
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="looks at a process that is nobody's child")
+def test_a_worker_whose_parent_was_killed_before_it_began_ends(tmp_path: Path) -> None:
+    told, started = tmp_path / "told", multiprocessing.get_context("fork")
+    middle = os.fork()
+    if middle == 0:
+        started.Process(target=orphan, args=(told,)).start()
+        os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(middle, 0)
+    until = time.monotonic() + 60
+    while not (told.exists() and told.read_text()):
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    process = Path("/proc") / told.read_text().split()[0]
+    while process.exists() and " Z " not in (process / "stat").read_text():
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    assert told.read_text().endswith("has no parent")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import multiprocessing
 import os
 import re
 import signal
@@ -60,6 +61,7 @@ class Crew:
             collate_fn=_as_it_is,  # pyright: ignore[reportArgumentType]
             pin_memory=torch.cuda.is_available(),
             timeout=PATIENCE if self.workers else 0,
+            worker_init_fn=leave_with_parent,
             generator=torch.Generator().manual_seed(0),  # else it draws a seed from the global generator
         )
         arriving = iter(loader)
@@ -122,6 +124,14 @@ class _Made(Dataset["Batch | BaimuError"]):
         except Exception as error:
             error.add_note(f"while the batch with these images was made: {_shortened(self.maker.names(indices))}")
             raise
+
+
+def leave_with_parent(worker: int) -> None:
+    """End a worker whose parent was killed before it began. Torch's own watch would take whoever adopts it for its
+    parent, and never end."""
+    parent = multiprocessing.parent_process()
+    if parent is not None and not parent.is_alive():
+        os._exit(0)
 
 
 @contextlib.contextmanager
