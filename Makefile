@@ -21,8 +21,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint learn parity sabotage equality bench fuzz fuzz-parsers hostile kills soak wheel sbom \
-  install-check docs zoo
+.PHONY: help demo test lint learn parity sabotage equality bench fuzz fuzz-parsers hostile kills soak wheel sbom install-check docs zoo
 VENV := .venv
 RUN := $(VENV)/bin/python
 # one torch thread a worker: two workers with two threads each are slower than two with one

@@ -14,6 +14,7 @@ import PIL.Image
 import pytest
 import torch
 
+from baimu.deploy.scale import keeping_sigterm
 from baimu.weights.archive import write_archive
 from baimu.weights.checkpoint import describe
 from baimu.zoo import create_model
@@ -72,9 +73,10 @@ def cluster() -> Iterator[Any]:
     made = Cluster()
     for others in ({"include_dashboard": False}, {}):
         patiently(lambda others=others: made.add_node(**node, **others))
-    ray.init(made.address, log_to_driver=False, logging_level=logging.ERROR)
-    yield made
-    ray.shutdown()
+    with keeping_sigterm():
+        ray.init(made.address, log_to_driver=False, logging_level=logging.ERROR)
+        yield made
+        ray.shutdown()
     made.shutdown()
     services.node_ip_address_from_perspective = before
 

@@ -19,7 +19,7 @@ from baimu.cli import scaling
 from baimu.cli.main import app
 from baimu.deploy import scale
 from baimu.deploy.crew import Progress
-from baimu.deploy.scale import predict_many
+from baimu.deploy.scale import keeping_sigterm, predict_many
 from baimu.errors import BaimuError, DataError, ImageError
 from tests.deploy.conftest import patiently
 
@@ -216,3 +216,10 @@ def test_an_error_of_a_worker_is_told_as_it_is_here() -> None:
     assert isinstance(_told(error), ImageError)
     error.cause = ZeroDivisionError()
     assert _told(error) is error
+
+
+def test_what_sigterm_does_stays_as_it_was() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with keeping_sigterm():
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    assert signal.getsignal(signal.SIGTERM) == before

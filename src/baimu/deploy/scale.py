@@ -6,6 +6,8 @@ import contextlib
 import logging
 import os
 import shutil
+import signal
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
@@ -165,16 +167,30 @@ def _cluster(ray: Any, address: str | None, workers: int | None) -> Iterator[dic
     if address == "local":  # for this machine's ears only, and nothing is told to anybody
         os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
         settings |= {"include_dashboard": False, "_node_ip_address": "127.0.0.1", "num_cpus": workers}
+    with keeping_sigterm():
+        try:
+            ray.init(address, **settings)
+        except Exception as error:  # Ray has no kind of its own for what goes wrong here
+            reason = str(error).strip().partition("\n")[0]
+            none = (
+                "no cluster can be begun on this machine" if address == "local" else "no cluster can be reached there"
+            )
+            raise BaimuError(f"Ray, {address}: {none} ({reason}); try again, or name one with --address") from None
+        try:
+            yield ray.cluster_resources()
+        finally:
+            ray.shutdown()
+
+
+@contextlib.contextmanager
+def keeping_sigterm() -> Iterator[None]:
+    """What SIGTERM does afterwards is what it did before: Ray leaves a handler of its own behind."""
+    before = signal.getsignal(signal.SIGTERM)
     try:
-        ray.init(address, **settings)
-    except Exception as error:  # Ray has no kind of its own for what goes wrong here
-        reason = str(error).strip().partition("\n")[0]
-        told = "no cluster can be begun on this machine" if address == "local" else "no cluster can be reached there"
-        raise BaimuError(f"Ray, {address}: {told} ({reason}); try again, or name one with --address") from None
-    try:
-        yield ray.cluster_resources()
+        yield
     finally:
-        ray.shutdown()
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
 
 
 def _share(
