@@ -62,9 +62,9 @@ def _shared_labels(opened: Opened) -> Iterator[Finding]:
 def _unlisted(opened: Opened) -> Iterator[Finding]:
     """Images beside those of a COCO file that no split lists."""
     parts = [part for part in opened.splits.values() if isinstance(part, FileSource)]
-    listed = {os.path.normpath(name) for part in parts for name in image_names(part)}
-    reported = {os.path.normpath(problem.file) for part in parts for problem in part.problems}
+    known = {os.path.normpath(name) for part in parts for name in image_names(part)}
+    known |= {os.path.normpath(problem.file) for part in parts for problem in part.problems}
     for root in dict.fromkeys(part.root for part in parts):
         for file in map(str, find_images(Path(root))):
-            if os.path.normpath(file) not in listed | reported:
+            if os.path.normpath(file) not in known:
                 yield Finding("F109", file, "", "no annotation file lists it", "never used", image=file)
